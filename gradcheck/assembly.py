@@ -1,0 +1,174 @@
+"""From measurements and judgements to the data of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gradcheck.diagnosis import codes
+from gradcheck.entries import EntryMeasurement
+from gradcheck.execution import Array
+from gradcheck.noise import Noise
+from gradcheck.preflight import Preflight
+from gradcheck.probes import Claim, ProbeMeasurement
+from gradcheck.report import Comparison, Finding, ParameterReport, Probe
+from gradcheck.verdict import Judgement, outcome, probe_resolution, wrong_entries
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that was measured of one parameter, and its judgement.
+
+    Attributes
+    ----------
+    is_rounding: the comparisons disagree only by the rounding of float32
+    """
+
+    claim: Claim
+    probes: tuple[ProbeMeasurement, ...]
+    entries: tuple[EntryMeasurement, ...]
+    judgement: Judgement
+    is_rounding: bool = False
+
+    def rounded(self, judgement: Judgement) -> Measured:
+        """Return the same measurements under the judgement of the float64 gradient."""
+        return replace(self, judgement=judgement, is_rounding=True)
+
+
+def stopped_reports(
+    originals: Mapping[str, Array],
+    layers: Mapping[str, str],
+    flight: Preflight,
+    findings: Sequence[Finding] | None = None,
+) -> tuple[ParameterReport, ...]:
+    """Return the reports of parameters that were never measured."""
+    known = flight.findings if findings is None else findings
+    return tuple(
+        ParameterReport(
+            name=name,
+            layer=layers[name],
+            shape=array.shape,
+            dtype=str(array.dtype),
+            verdict="fail" if name in flight.failed else "inconclusive",
+            reason=flight.failed.get(name, f"not compared: {flight.stopped}"),
+            resolution=None,
+            worst=None,
+            wrong=None,
+            wrong_count=None,
+            checked_count=0,
+            unresolved_count=0,
+            probes=(),
+            findings=_about(name, known),
+        )
+        for name, array in originals.items()
+    )
+
+
+def measured_report(
+    measured: Measured, original: Array, layer: str, findings: Sequence[Finding]
+) -> ParameterReport:
+    """Return the report of one measured parameter."""
+    entries, judgement, shape = measured.entries, measured.judgement, original.shape
+    complete = len(entries) == math.prod(shape)
+    passed = judgement.verdict == "pass"
+    wrong = wrong_entries(() if passed else entries, shape) if complete or passed else None
+    # Entries may each hide below their error bars what a probe over all of them saw.
+    if wrong is not None and judgement.verdict == "fail" and not wrong.any():
+        wrong = None
+    return ParameterReport(
+        name=measured.claim.name,
+        layer=layer,
+        shape=shape,
+        dtype=str(original.dtype),
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        resolution=judgement.resolution,
+        worst=_worst(entries),
+        wrong=wrong,
+        wrong_count=None if wrong is None else int(wrong.sum()),
+        checked_count=len(entries),
+        unresolved_count=sum(_is_unresolved(entry) for entry in entries),
+        probes=tuple(_probe(probe) for probe in measured.probes),
+        findings=_about(measured.claim.name, findings),
+    )
+
+
+def measurement_findings(measured: Mapping[str, Measured], noise: Noise) -> tuple[Finding, ...]:
+    """Return the notes that the measurements give rise to, one per kind."""
+    judged = {name: found.judgement for name, found in measured.items()}
+    groups = (
+        (codes.ALL_ZERO, [n for n, j in judged.items() if j.all_zero], "both gradients are zero in"),
+        (codes.KINK, [n for n, j in judged.items() if j.kinks], "between the one-sided slopes in"),
+        *(
+            (code, [n for n, j in judged.items() if j.limit == limit and j.reason], "limits")
+            for limit, code in _LIMITS.items()
+        ),
+    )
+    findings = [
+        code.finding(f"{phrase} {', '.join(names)}", tuple(names))
+        for code, names, phrase in groups
+        if names
+    ]
+    rounded = tuple(name for name, found in measured.items() if found.is_rounding)
+    if rounded:
+        evidence = f"float32 rounding in {', '.join(rounded)}: the same code in float64 is right"
+        findings.append(codes.LIMITED_BY_PRECISION.finding(evidence, rounded))
+    return tuple(findings)
+
+
+_LIMITS = {
+    "precision": codes.LIMITED_BY_PRECISION,
+    "noise": codes.NOISY_LOSS,
+    "domain_edge": codes.DOMAIN_EDGE,
+}
+
+
+def _about(name: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(finding for finding in findings if name in finding.parameters)
+
+
+def _worst(entries: Sequence[EntryMeasurement]) -> Comparison | None:
+    """Return the entry whose error is largest against its error bar."""
+    measured = [entry for entry in entries if math.isfinite(entry.derivative.error_bar)]
+    if not measured:
+        return None
+    worst = max(measured, key=_excess)
+    derivative = worst.derivative
+    return Comparison(
+        index=worst.index,
+        analytic=worst.analytic,
+        numerical=derivative.value,
+        error_bar=derivative.error_bar,
+        relative_error=_relative(derivative.discrepancy, worst.analytic, derivative.value),
+    )
+
+
+def _excess(entry: EntryMeasurement) -> tuple[bool, float]:
+    derivative = entry.derivative
+    error = abs(derivative.discrepancy)
+    ratio = error / derivative.error_bar if derivative.error_bar else (math.inf if error else 0.0)
+    return outcome(derivative) == "disagrees", ratio
+
+
+def _relative(error: float, analytic: float, numerical: float) -> float:
+    size = max(abs(analytic), abs(numerical))
+    return abs(error) / size if size else 0.0
+
+
+def _is_unresolved(entry: EntryMeasurement) -> bool:
+    size = max(abs(entry.analytic), abs(entry.derivative.value))
+    return not entry.derivative.error_bar <= size
+
+
+def _probe(measurement: ProbeMeasurement) -> Probe:
+    derivative: Any = measurement.derivative
+    return Probe(
+        analytic=measurement.analytic,
+        numerical=derivative.value,
+        error_bar=derivative.error_bar,
+        resolution=probe_resolution(measurement),
+        outcome=outcome(derivative),
+        evaluations=derivative.evaluations,
+    )

@@ -1,0 +1,334 @@
+"""check_gradients: preflight, noise, probes, entries, verdict, report; in that order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from gradcheck.assembly import Measured, measured_report, measurement_findings, stopped_reports
+from gradcheck.directions import Floats, entry_scales, noise_directions, random_direction
+from gradcheck.entries import measure_entries
+from gradcheck.execution import Evaluator
+from gradcheck.line import Conditions, bar_multiplier
+from gradcheck.noise import Noise, measure_noise
+from gradcheck.parameters import assign_layers, flatten_like, select_names
+from gradcheck.plan import Effort, Plan, make_plan
+from gradcheck.preflight import Preflight, run_preflight
+from gradcheck.probes import Claim, measure_probe
+from gradcheck.problem import Problem, as_problem, network_layers
+from gradcheck.report import Finding, GradientReport, ParameterReport
+from gradcheck.verdict import judge, outcome, required_resolution_for
+
+
+class NothingToCheck(ValueError):
+    """No parameter is left to check."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a check runs; see `check_gradients`."""
+
+    seed: int
+    effort: Effort
+    only: tuple[str, ...]
+    exclude: tuple[str, ...]
+    required_resolution: float | None
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is checked and how: everything the steps of a check share."""
+
+    problem: Problem
+    evaluator: Evaluator
+    options: Options
+    selected: tuple[str, ...]
+    layers: Mapping[str, str]
+    plan: Plan
+
+
+def check_gradients(
+    loss: Any,
+    gradient: Any,
+    parameters: Any,
+    *,
+    args: Sequence[Any] = (),
+    name: str | None = None,
+    sizes: Mapping[str, int] | None = None,
+    layers: Mapping[str, Sequence[str]] | None = None,
+    seed: int = 0,
+    effort: Effort = "auto",
+    only: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    required_resolution: float | None = None,
+) -> GradientReport:
+    """Check an analytic gradient against a numerical one with an error bar.
+
+    Parameters
+    ----------
+    loss: ``loss(parameters, *args)`` returns one real number; None if `gradient` returns
+        ``(value, gradient)``
+    gradient: ``gradient(parameters, *args)`` returns arrays nested like `parameters`
+    parameters: an array, or any nesting of dicts, lists, tuples, namedtuples and dataclasses; both
+        functions get copies
+    args: handed on to both functions
+    name: what the report calls the problem
+    sizes: known sizes by name, such as ``{"batch": 32}``
+    layers: names of parameters by layer
+    seed: of the random directions
+    effort: "quick" measures random directions and the entries of what fails, "auto" every entry
+        where that takes at most about 20,000 evaluations, "exhaustive" every entry
+    only, exclude: names or patterns (``"W*"``) of the parameters to check or to leave out
+    required_resolution: relative error that a pass has to rule out; by default 1e-6 in float64,
+        1e-4 for a float32 gradient of a float64 loss, 1e-2 in pure float32
+
+    Returns
+    -------
+    GradientReport
+        never raises on a wrong gradient
+
+    Raises
+    ------
+    ValueError, TypeError
+        when an option or the parameters cannot be used; exceptions of the user's own functions at
+        the given parameters propagate
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> report = check_gradients(lambda x: np.sum(x**2), lambda x: 2 * x, np.array([1.0, 2.0]))
+    >>> report.verdict
+    'pass'
+    """
+    problem = Problem(
+        loss, gradient, parameters, args=args, name=name, sizes=sizes or {}, layers=layers
+    )
+    return check(
+        problem,
+        seed=seed,
+        effort=effort,
+        only=only,
+        exclude=exclude,
+        required_resolution=required_resolution,
+    )
+
+
+def check(
+    problem: Any,
+    *,
+    name: str | None = None,
+    seed: int = 0,
+    effort: Effort = "auto",
+    only: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    required_resolution: float | None = None,
+) -> GradientReport:
+    """Check a Problem, or any object with its attributes; see `check_gradients`."""
+    started = time.perf_counter()
+    options = Options(
+        seed=_whole("seed", seed),
+        effort=effort,
+        only=_patterns("only", only),
+        exclude=_patterns("exclude", exclude),
+        required_resolution=_positive("required_resolution", required_resolution),
+    )
+    subject = _subject(as_problem(problem, name), options)
+    evaluator = subject.evaluator
+    flight = run_preflight(evaluator, subject.selected)
+    parameters, findings = _stopped(subject, flight) if flight.stopped else _run(subject, flight)
+    return GradientReport(
+        name=subject.problem.title,
+        parameters=parameters,
+        findings=findings,
+        evaluations=evaluator.evaluations,
+        gradient_calls=evaluator.gradient_calls,
+        seconds=time.perf_counter() - started,
+        seed=seed,
+        settings=asdict(options),
+        notes=_notes(subject),
+    )
+
+
+def _subject(problem: Problem, options: Options) -> _Subject:
+    evaluator = Evaluator(problem)
+    names = [name for name, array in evaluator.original.items() if array.size]
+    if not names:
+        found = ", ".join(evaluator.skipped) or "none"
+        raise NothingToCheck(f"parameters must hold an array of floats; other leaves: {found}")
+    selected = select_names(names, options.only, options.exclude)
+    if not selected:
+        raise NothingToCheck(f"exclude leaves no parameter of {', '.join(names)}")
+    return _Subject(
+        problem=problem,
+        evaluator=evaluator,
+        options=options,
+        selected=selected,
+        layers=assign_layers(list(evaluator.original), _known_layers(problem, names)),
+        plan=make_plan(
+            {name: evaluator.original[name].size for name in selected}, options.effort
+        ),
+    )
+
+
+def _known_layers(problem: Problem, names: list[str]) -> Mapping[str, Sequence[str]] | None:
+    if problem.layers is not None or problem.network is None:
+        return problem.layers
+    layers = network_layers(problem.network)
+    return {layer: [name for name in held if name in names] for layer, held in layers.items()}
+
+
+Results = tuple[tuple[ParameterReport, ...], tuple[Finding, ...]]
+
+
+def _stopped(subject: _Subject, flight: Preflight) -> Results:
+    originals = {name: subject.evaluator.original[name] for name in subject.selected}
+    return stopped_reports(originals, subject.layers, flight), flight.findings
+
+
+def _run(subject: _Subject, flight: Preflight) -> Results:
+    """Measure every parameter that preflight let through, then judge and report all."""
+    evaluator = subject.evaluator
+    given = {name: evaluator.original[name] for name in subject.selected}
+    doubled = evaluator.use_double_precision()
+    scales = entry_scales({name: evaluator.original[name] for name in subject.selected})
+    noise = measure_noise(evaluator, noise_directions(scales, subject.options.seed))
+    conditions = Conditions(
+        noise.value, noise.deviation, bar_multiplier(subject.plan.comparisons)
+    )
+    claims = _claims(subject, flight, scales, noise)
+    effect = max((float(np.linalg.norm(c.analytic * c.scale)) for c in claims.values()), default=0)
+    measured = {
+        name: _measure(subject, conditions, claim, effect) for name, claim in claims.items()
+    }
+    if doubled:
+        measured = _without_rounding(subject, conditions, claims, measured, effect)
+    return _results(subject, flight, given, measured, noise)
+
+
+def _claims(
+    subject: _Subject, flight: Preflight, scales: Mapping[str, Floats], noise: Noise
+) -> dict[str, Claim]:
+    relative_noise = noise.deviation / abs(noise.value) if noise.value else 0.0
+    claims = {}
+    for name, analytic in flight.analytic.items():
+        leaf, dtype = np.asarray(subject.evaluator.leaves[name]), flight.dtypes[name]
+        claims[name] = Claim(
+            name=name,
+            analytic=analytic,
+            scale=scales[name],
+            unit=float(np.finfo(dtype if dtype.kind == "f" else leaf.dtype).eps),
+            jitter=flight.jitter.get(name, np.zeros(analytic.shape)),
+            required=subject.options.required_resolution
+            or required_resolution_for(leaf.dtype, dtype, relative_noise),
+        )
+    return claims
+
+
+def _measure(subject: _Subject, conditions: Conditions, claim: Claim, effect: float) -> Measured:
+    """Probe a parameter, then compare its entries as far as the plan, or its failure, asks."""
+    evaluator, plan, seed = subject.evaluator, subject.plan, subject.options.seed
+    probes = tuple(
+        measure_probe(
+            evaluator,
+            conditions,
+            claim,
+            random_direction(claim.scale, seed, claim.name, number),
+        )
+        for number in range(plan.probes)
+    )
+    size = claim.analytic.size
+    failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
+    count = size if plan.sweep else plan.entries_of_failing(size) if failing else 0
+    positions = np.arange(size)
+    if 0 < count < size:
+        generator = np.random.default_rng([seed, *claim.name.encode()])
+        positions = np.sort(generator.choice(size, count, replace=False))
+    entries = measure_entries(evaluator, conditions, claim, positions[:count])
+    return Measured(claim, probes, entries, judge(probes, entries, claim, effect))
+
+
+def _without_rounding(
+    subject: _Subject,
+    conditions: Conditions,
+    claims: Mapping[str, Claim],
+    measured: Mapping[str, Measured],
+    effect: float,
+) -> dict[str, Measured]:
+    """Measure again what fails in float32, with the gradient that the same code gives in float64.
+
+    Where that passes, the code is right and only the rounding of float32 was seen.
+    """
+    failing = [name for name, found in measured.items() if found.judgement.verdict == "fail"]
+    if not failing:
+        return dict(measured)
+    evaluator = subject.evaluator
+    try:
+        again = flatten_like(
+            subject.problem.parameters, evaluator.gradient(), evaluator.original
+        )
+    except Exception:  # noqa: BLE001, code that insists on float32 may raise anything
+        return dict(measured)
+    finally:
+        evaluator.restore()
+    result = dict(measured)
+    for name in failing:
+        array = np.asarray(again[name])
+        if array.shape == claims[name].analytic.shape and array.dtype == np.float64:
+            repeated = _measure(subject, conditions, claims[name].in_double(array), effect)
+            if repeated.judgement.verdict == "pass":
+                result[name] = measured[name].rounded(repeated.judgement)
+    return result
+
+
+def _results(
+    subject: _Subject,
+    flight: Preflight,
+    given: Mapping[str, Any],
+    measured: Mapping[str, Measured],
+    noise: Noise,
+) -> Results:
+    findings = (*flight.findings, *measurement_findings(measured, noise))
+    stopped = {
+        report.name: report for report in stopped_reports(given, subject.layers, flight, findings)
+    }
+    reports = tuple(
+        measured_report(measured[name], given[name], subject.layers[name], findings)
+        if name in measured
+        else stopped[name]
+        for name in subject.selected
+    )
+    return reports, findings
+
+
+def _notes(subject: _Subject) -> tuple[str, ...]:
+    notes = []
+    if subject.evaluator.skipped:
+        skipped = ", ".join(subject.evaluator.skipped)
+        notes.append(f"not checked, as integers and booleans have no derivative: {skipped}")
+    empty = [name for name, array in subject.evaluator.original.items() if not array.size]
+    if empty:
+        notes.append(f"not checked, as they are empty: {', '.join(empty)}")
+    return tuple(notes)
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
+    return int(value)
+
+
+def _patterns(name: str, value: str | Sequence[str] | None) -> tuple[str, ...]:
+    given = (value,) if isinstance(value, str) else tuple(value or ())
+    if not all(isinstance(pattern, str) for pattern in given):
+        raise TypeError(f"{name} must be names of parameters, got {value!r}")
+    return given
+
+
+def _positive(name: str, value: float | None) -> float | None:
+    if value is not None and not 0 < value < 1:
+        raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
+    return value

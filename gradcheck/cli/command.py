@@ -1,0 +1,86 @@
+"""The command from its arguments to its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gradcheck.cli import exits, failures
+from gradcheck.cli.parser import Options, UsageError, parse, settle
+from gradcheck.configuration import Configuration, ConfigurationError, load_configuration
+
+if TYPE_CHECKING:
+    from gradcheck.cli.running import Outcome
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Parameters
+    ----------
+    argv: the arguments after the command's name; those of this process by default
+    """
+    try:
+        return _command(argv)
+    except (UsageError, ConfigurationError) as error:
+        failures.say(str(error), tip=getattr(error, "tip", None))
+        return exits.COULD_NOT_RUN
+    except KeyboardInterrupt:
+        failures.tell("interrupted")
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return exits.INTERRUPTED
+
+
+def _command(argv: Sequence[str] | None) -> int:
+    try:
+        typed = parse(argv)
+    except SystemExit:  # --help and --version have printed what was asked for
+        sys.stdout.flush()
+        return exits.PASSED
+    if typed.listing:
+        from gradcheck.cli.listing import list_targets
+
+        return list_targets(settle(typed, Configuration()))
+    return _check(settle(typed, load_configuration()))
+
+
+def _check(options: Options) -> int:
+    from gradcheck.cli import formats, output
+    from gradcheck.cli.running import run
+
+    output.check_writable(options.output)
+    outcomes = run(options)
+    if options.format != "text" and not options.targets:
+        failures.tell(formats.NO_TARGET)
+    text = formats.RENDERERS[options.format](
+        outcomes, options, output.layout_stream(options.output)
+    )
+    if text:
+        output.write(text, options.output)
+    if options.output != output.STANDARD_OUTPUT:
+        _tell_verdicts(outcomes)
+    return exits.together(outcome.code for outcome in outcomes)
+
+
+def _tell_verdicts(outcomes: Sequence[Outcome]) -> None:
+    """Say on stderr what the report in the file will say."""
+    from gradcheck.rendering import render_verdict
+
+    for outcome in outcomes:
+        if outcome.report is not None:
+            failures.tell(render_verdict(outcome.report))
+
+
+def _discard_output() -> None:
+    """Point stdout at nothing: nobody reads it, and flushing it at exit would fail again."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # not a real file
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, descriptor)
+    os.close(nothing)

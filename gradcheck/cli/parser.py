@@ -1,0 +1,249 @@
+"""The command line: what can be typed, its help, and what comes of it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+from gradcheck import __version__
+from gradcheck.configuration import EFFORTS, Configuration
+
+FORMATS = ("text", "json", "svg")
+COLORS = ("auto", "always", "never")
+
+DESCRIPTION = (
+    "Check hand-written gradients: right or wrong with an error bar, and where. TARGET is "
+    "MODULE:ATTR or FILE.py:ATTR, or FILE.py for every problem in it; an ATTR that is a function "
+    "is called. Without TARGET: the targets of [tool.gradcheck] in pyproject.toml, else a built-in "
+    "example."
+)
+EPILOG = """\
+examples:
+  gradcheck net.py:net                   check every gradient of one problem
+  gradcheck net.py:net --only 'W2,b*'    check some of its parameters
+  gradcheck --list net.py                show what can be checked in a file
+  gradcheck --format svg -o report.svg   a picture of the report
+
+exit status: 0 every gradient agrees, 1 a gradient is wrong, 2 could not run,
+3 inconclusive, 5 nothing was checked, 130 interrupted. Settings are read from
+[tool.gradcheck] of the nearest pyproject.toml: targets, only, exclude, seed,
+effort, required_resolution, allow_inconclusive.
+"""
+
+
+class UsageError(ValueError):
+    """A command line that means nothing, with a tip where we can guess what was meant."""
+
+    def __init__(self, message: str, tip: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.tip = tip
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for, on the command line or in the configuration."""
+
+    targets: tuple[str, ...]
+    folder: Path | None
+    listing: bool
+    only: tuple[str, ...] | None
+    exclude: tuple[str, ...] | None
+    seed: int
+    effort: str
+    required_resolution: float | None
+    allow_inconclusive: bool
+    format: str
+    output: str
+    quiet: bool
+    verbose: bool
+    color: str
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return what was typed; exits by SystemExit after --help and --version.
+
+    Raises
+    ------
+    UsageError
+        when it means nothing
+    """
+    parser = build_parser()
+    typed, unknown = parser.parse_known_args(argv)
+    if unknown:
+        option = unknown[0].split("=")[0]
+        known = [text for action in parser._actions for text in action.option_strings]
+        raise UsageError(f"unknown option {option!r}", _did_you_mean(option, known))
+    return typed
+
+
+def settle(typed: argparse.Namespace, configured: Configuration) -> Options:
+    """Return the options: the command line first, then the configuration, then the defaults."""
+
+    def first(name: str, default: object = None) -> object:
+        choices = (getattr(typed, name), getattr(configured, name), default)
+        return next((choice for choice in choices if choice is not None), None)
+
+    values = dict(vars(typed))
+    values["targets"] = tuple(typed.targets) or configured.targets
+    values["folder"] = None if typed.targets else configured.folder
+    values["only"], values["exclude"] = first("only"), first("exclude")
+    values["seed"], values["effort"] = first("seed", 0), first("effort", "auto")
+    values["required_resolution"] = first("required_resolution")
+    values["allow_inconclusive"] = first("allow_inconclusive", False)
+    return Options(**values)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, "gradcheck --help shows the options")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = _Parser(
+        prog="gradcheck",
+        usage="gradcheck [options] [TARGET ...]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.description = _wrapped(DESCRIPTION)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="what to check")
+    _add_what(parser.add_argument_group("what to check"))
+    _add_decision(parser.add_argument_group("what decides"))
+    _add_report(parser.add_argument_group("report"))
+    _add_help(parser.add_argument_group("help"))
+    return parser
+
+
+def _add_what(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--only",
+        action="extend",
+        type=_names,
+        metavar="NAMES",
+        help="parameters to check: names or globs, separated by commas; repeatable",
+    )
+    group.add_argument(
+        "--exclude", action="extend", type=_names, metavar="NAMES", help="parameters to leave out"
+    )
+    group.add_argument(
+        "--seed",
+        type=_whole_number,
+        metavar="N",
+        help="seed of the checker's random directions (default: 0)",
+    )
+    group.add_argument(
+        "--effort",
+        type=_one_of(EFFORTS),
+        metavar="E",
+        help="quick: random directions only; exhaustive: every entry too; auto: every entry where "
+        "that is affordable (default: auto)",
+    )
+
+
+def _add_decision(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--required-resolution",
+        type=_positive_number,
+        metavar="X",
+        help="relative error that a pass must rule out (default: 1e-06 in float64, 1e-04 for a "
+        "float32 gradient, 1e-02 in pure float32)",
+    )
+    group.add_argument(
+        "--allow-inconclusive",
+        action=argparse.BooleanOptionalAction,
+        help="exit 0, not 3, when nothing is wrong but something is undecided (default: no)",
+    )
+
+
+def _add_report(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--format",
+        type=_one_of(FORMATS),
+        default="text",
+        metavar="F",
+        help=f"{', '.join(FORMATS)} (default: text)",
+    )
+    group.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        metavar="FILE",
+        help="where the report goes (default: -, standard output)",
+    )
+    volume = group.add_mutually_exclusive_group()
+    volume.add_argument(
+        "-q", "--quiet", action="store_true", help="show what is wrong and the verdict only"
+    )
+    volume.add_argument(
+        "-v", "--verbose", action="store_true", help="show all failures and every probe"
+    )
+    group.add_argument(
+        "--color",
+        type=_one_of(COLORS),
+        default="auto",
+        metavar="WHEN",
+        help=f"{', '.join(COLORS)} (default: auto; NO_COLOR and FORCE_COLOR are obeyed)",
+    )
+
+
+def _add_help(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--list", action="store_true", dest="listing", help="list what can be checked in TARGET"
+    )
+    group.add_argument("-h", "--help", action="help", help="show this help")
+    group.add_argument("-V", "--version", action="version", version=f"gradcheck {__version__}")
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"must name parameters, got {text!r}")
+    return names
+
+
+def _whole_number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up, got {text!r}")
+    return int(text)
+
+
+def _positive_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return number
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    def chosen(text: str) -> str:
+        if text in choices:
+            return text
+        tip = _did_you_mean(text, choices)
+        hint = f"; {tip}" if tip else ""
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(choices)}, got {text!r}{hint}")
+
+    return chosen
+
+
+def _did_you_mean(typed: str, known: Sequence[str]) -> str | None:
+    close = get_close_matches(typed, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else None
+
+
+def _wrapped(text: str) -> str:
+    import textwrap
+
+    return textwrap.fill(text, 78)

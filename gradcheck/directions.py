@@ -1,0 +1,64 @@
+"""Directions: how far to move which entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.execution import Array
+
+Floats = npt.NDArray[np.float64]
+
+# Magnitudes apart from 1 keep two equal errors from cancelling, which bare signs do every other
+# time; within a factor of three no entry's error is drowned by another's weight.
+SMALLEST_MAGNITUDE, LARGEST_MAGNITUDE = 0.5, 1.5
+# Numbers no probe uses, so that noise and slopes are measured along different lines.
+NOISE_DIRECTIONS = (1_000_000, 1_000_001)
+# A tensor this much smaller than its neighbours (zero biases) says nothing about its own scale.
+NEGLIGIBLE = 1e-6
+
+
+def entry_scales(parameters: Mapping[str, Array]) -> dict[str, Floats]:
+    """Return for every entry the distance that counts as of order one.
+
+    The larger of its size and the root mean square of its parameter; for a parameter that is
+    zero or negligible beside the others, the others' typical size; 1 where all are zero.
+    """
+    sizes = {name: _root_mean_square(array) for name, array in parameters.items()}
+    positive = [size for size in sizes.values() if size > 0.0]
+    typical = float(np.median(positive)) if positive else 1.0
+    scales = {}
+    for name, array in parameters.items():
+        floor = sizes[name] if sizes[name] > NEGLIGIBLE * typical else typical
+        scales[name] = np.maximum(np.abs(array.astype(np.float64)), floor)
+    return scales
+
+
+def random_direction(scale: Floats, seed: int, name: str, number: int) -> Floats:
+    """Return random signs with random magnitudes, times each entry's scale.
+
+    Seeded from (seed, parameter name, number): another parameter changes nothing here.
+    """
+    generator = np.random.default_rng([seed, number, *name.encode()])
+    signs = generator.choice([-1.0, 1.0], scale.shape)
+    return signs * generator.uniform(SMALLEST_MAGNITUDE, LARGEST_MAGNITUDE, scale.shape) * scale
+
+
+def noise_directions(scales: Mapping[str, Floats], seed: int) -> list[dict[str, Floats]]:
+    """Return directions over all parameters at once, to measure the loss's noise along."""
+    return [
+        {name: random_direction(scale, seed, name, number) for name, scale in scales.items()}
+        for number in NOISE_DIRECTIONS
+    ]
+
+
+def _root_mean_square(array: Array) -> float:
+    if array.size == 0:
+        return 0.0
+    largest = float(np.max(np.abs(array)))
+    if largest == 0.0 or not np.isfinite(largest):
+        return 0.0
+    # Divided first: squares of 1e-200 would be lost.
+    return largest * float(np.sqrt(np.mean((array.astype(np.float64) / largest) ** 2)))

@@ -1,0 +1,148 @@
+"""Every entry of a parameter by finite differences, the loss taken as a black box."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradcheck.directions import Floats, entry_scales, noise_directions
+from gradcheck.execution import Evaluator
+from gradcheck.line import (
+    Conditions,
+    Evaluate,
+    LineDerivative,
+    LineSettings,
+    bar_multiplier,
+    differentiate,
+    first_step,
+)
+from gradcheck.noise import measure_noise
+from gradcheck.parameters import rebuild
+from gradcheck.probes import JITTER_MULTIPLE, ROUND_OFF_UNITS, SHARED_ROUND_OFF, Claim
+from gradcheck.problem import Problem
+
+# An entry this much smaller than its parameter's typical one is compared at that size: beside it
+# the entry's own relative error does not matter, and the loss cannot show it.
+SMALLEST_RELEVANT = 1e-6
+NUMERICAL_REQUIRED = 1e-6
+
+
+@dataclass(frozen=True)
+class EntryMeasurement:
+    """The slope of the loss along one entry."""
+
+    index: tuple[int, ...]
+    analytic: float
+    derivative: LineDerivative
+
+
+def measure_entries(
+    evaluator: Evaluator,
+    conditions: Conditions,
+    claim: Claim,
+    positions: Sequence[int] | np.ndarray,
+) -> tuple[EntryMeasurement, ...]:
+    """Return the slopes along the entries at these flat positions, in this order."""
+    shape = claim.analytic.shape
+    typical = float(np.sqrt(np.mean(claim.analytic**2)))
+    largest = float(np.max(np.abs(claim.analytic)))
+    measured = []
+    # Neighbouring entries like similar steps: each starts where the last one ended.
+    start = None
+    for position in positions:
+        index = tuple(int(i) for i in np.unravel_index(position, shape))
+        analytic, scale = float(claim.analytic[index]), float(claim.scale[index])
+        round_off = ROUND_OFF_UNITS * claim.unit * (abs(analytic) + SHARED_ROUND_OFF * largest)
+        settings = LineSettings(
+            slope=analytic,
+            slope_round_off=round_off + JITTER_MULTIPLE * float(claim.jitter[index]),
+            scale=scale,
+            first_step=start * scale if start else first_step(scale, conditions),
+            required=claim.required,
+            reference=SMALLEST_RELEVANT * typical if analytic else typical,
+            comparing=claim.comparing,
+        )
+        derivative = differentiate(
+            _line(evaluator, claim.name, index, analytic), conditions, settings
+        )
+        if derivative.limit == "precision" and abs(derivative.discrepancy) <= derivative.error_bar:
+            start = derivative.step_size / scale
+        measured.append(EntryMeasurement(index, analytic, derivative))
+    return tuple(measured)
+
+
+def _line(
+    evaluator: Evaluator, name: str, index: tuple[int, ...], analytic: float
+) -> Evaluate:
+    original = evaluator.original[name]
+    kind: Callable[[float], Any] = original.dtype.type
+    origin = float(original[index])
+
+    def evaluate(step: float) -> tuple[float, float]:
+        moved = kind(origin + step)
+        return evaluator.loss_at_entry(name, index, moved), analytic * (float(moved) - origin)
+
+    return evaluate
+
+
+@dataclass(frozen=True)
+class NumericalGradient:
+    """A numerical gradient, each part nested like the parameters.
+
+    Attributes
+    ----------
+    value: the derivative per entry
+    error_bar: how far it may be off; infinite where the loss could not be differentiated
+    evaluations: calls of the loss
+    """
+
+    value: Any
+    error_bar: Any
+    evaluations: int
+
+
+def numerical_gradient(
+    loss: Callable[..., Any], parameters: Any, *, args: Sequence[Any] = ()
+) -> NumericalGradient:
+    """Return the gradient of `loss` by finite differences, with an error bar per entry.
+
+    Parameters
+    ----------
+    loss: ``loss(parameters, *args)`` returns one real number
+    parameters: an array or any nesting of containers; not changed
+    args: handed on to the loss
+
+    Raises
+    ------
+    ValueError
+        when the loss is not one finite real number at the parameters
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> result = numerical_gradient(lambda x: np.sum(np.sin(x)), np.array([0.0, 1.0]))
+    >>> bool(np.all(np.abs(result.value - np.cos([0.0, 1.0])) <= result.error_bar))
+    True
+    """
+    evaluator = Evaluator(Problem(loss, parameters, parameters, args=args))
+    scales = entry_scales(evaluator.original)
+    noise = measure_noise(evaluator, noise_directions(scales, seed=0))
+    if not math.isfinite(noise.value):
+        raise ValueError(f"loss must be finite at the parameters, got {noise.value}")
+    multiplier = bar_multiplier(sum(scale.size for scale in scales.values()))
+    conditions = Conditions(noise.value, noise.deviation, multiplier)
+    values: dict[str, Floats] = {}
+    bars: dict[str, Floats] = {}
+    for name, scale in scales.items():
+        nothing = np.zeros(scale.shape)
+        claim = Claim(name, nothing, scale, 0.0, nothing, NUMERICAL_REQUIRED, comparing=False)
+        measured = measure_entries(evaluator, conditions, claim, range(scale.size))
+        values[name] = np.array([m.derivative.value for m in measured]).reshape(scale.shape)
+        bars[name] = np.array([m.derivative.error_bar for m in measured]).reshape(scale.shape)
+    return NumericalGradient(
+        rebuild(parameters, values), rebuild(parameters, bars), evaluator.evaluations
+    )

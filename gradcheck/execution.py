@@ -1,0 +1,194 @@
+"""Where losses are evaluated: the user's code, called on working copies and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.parameters import flatten, rebuild
+from gradcheck.problem import Problem
+
+Array = npt.NDArray[Any]
+
+
+class LossNotScalar(ValueError):
+    """A loss that is not one real number."""
+
+
+class Evaluator:
+    """Calls the user's functions on working arrays, and puts those back exactly.
+
+    Attributes
+    ----------
+    original: the floating-point parameters as they were given, by name; never handed out
+    working: the arrays the user's code gets: copies, or for an in-place problem the live arrays
+    skipped: names of leaves without a derivative (integers, booleans), handed on untouched
+    evaluations, gradient_calls: calls of the user's code so far
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.leaves = flatten(problem.parameters)
+        self.original: dict[str, Array] = {}
+        self.skipped: tuple[str, ...] = ()
+        for name, leaf in self.leaves.items():
+            self._take(name, leaf)
+        self.working = {
+            name: self.leaves[name] if problem.in_place else array.copy(order="K")
+            for name, array in self.original.items()
+        }
+        self.evaluations = 0
+        self.gradient_calls = 0
+
+    def _take(self, name: str, leaf: Any) -> None:
+        array = np.asanyarray(leaf)
+        if array.dtype.kind == "c":
+            raise TypeError(f"parameter {name!r} must be real, got {array.dtype}")
+        if array.dtype.kind in "iub":
+            self.skipped += (name,)
+            return
+        if array.dtype.kind != "f":
+            raise TypeError(f"parameter {name!r} must be an array of floats, got {_described(leaf)}")
+        if self.problem.in_place and not (isinstance(leaf, np.ndarray) and leaf.flags.writeable):
+            raise TypeError(
+                f"parameter {name!r} of an in-place problem must be a writeable array, "
+                f"got {_described(leaf)}"
+            )
+        self.original[name] = array.copy(order="K")
+
+    def loss(self) -> float:
+        """Return the loss at the working arrays.
+
+        Raises
+        ------
+        LossNotScalar
+            when the user's loss returns anything but one real number
+        """
+        self.evaluations += 1
+        if self.problem.loss is not None:
+            return _scalar(self._called(self.problem.loss, "loss"))
+        return _scalar(self._value_and_gradient()[0])
+
+    def gradient(self) -> Any:
+        """Return what the user's gradient returns at the working arrays."""
+        self.gradient_calls += 1
+        if not callable(self.problem.gradient):
+            return self.problem.gradient
+        if self.problem.loss is None:
+            return self._value_and_gradient()[1]
+        return self._called(self.problem.gradient, "gradient")
+
+    def loss_at(self, changes: Mapping[str, Array]) -> float:
+        """Return the loss with some parameters changed; NaN where it cannot be evaluated.
+
+        A loss that raises or is no number away from the given point has a domain that ends
+        nearby, which is not an error.
+        """
+        try:
+            with np.errstate(all="ignore"), self._changed(changes):
+                return self.loss()
+        except Exception:  # noqa: BLE001, whatever the user's code raises there
+            return float("nan")
+
+    @contextmanager
+    def _changed(self, changes: Mapping[str, Array]) -> Iterator[None]:
+        try:
+            for name, values in changes.items():
+                self.working[name][...] = values
+            yield
+        finally:
+            self.restore(changes)
+
+    def loss_at_entry(self, name: str, index: tuple[int, ...], value: Any) -> float:
+        """Return the loss with one entry changed; NaN where it cannot be evaluated."""
+        working = self.working[name]
+        try:
+            working[index] = value
+            with np.errstate(all="ignore"):
+                return self.loss()
+        except Exception:  # noqa: BLE001, whatever the user's code raises there
+            return float("nan")
+        finally:
+            working[index] = self.original[name][index]
+
+    def restore(self, names: Mapping[str, Any] | None = None) -> None:
+        """Put the working arrays back to the original values, bit by bit."""
+        for name in self.original if names is None else names:
+            self.working[name][...] = self.original[name]
+
+    def changed_parameters(self) -> tuple[str, ...]:
+        """Return the names of working arrays that no longer hold the original values."""
+        return tuple(
+            name
+            for name, array in self.original.items()
+            if not np.array_equal(self.working[name], array, equal_nan=True)
+        )
+
+    def use_double_precision(self) -> bool:
+        """Evaluate the loss in float64 where the user's code allows it, and say whether it does.
+
+        Differences of a float32 loss see little; the same code run on float64 copies of the
+        parameters sees a float32 gradient's errors clearly.
+        """
+        narrow = [name for name, array in self.original.items() if array.dtype.itemsize < 8]
+        if not narrow or self.problem.in_place:
+            return False
+        before = self.original, self.working
+        self.original = {
+            name: array.astype(np.float64) if name in narrow else array
+            for name, array in self.original.items()
+        }
+        self.working = {name: array.copy(order="K") for name, array in self.original.items()}
+        try:
+            usable = np.isfinite(self.loss())
+        except Exception:  # noqa: BLE001, code that insists on float32 may raise anything
+            usable = False
+        if not usable:
+            self.original, self.working = before
+        return bool(usable)
+
+    def _value_and_gradient(self) -> tuple[Any, Any]:
+        pair = self._called(self.problem.gradient, "gradient")
+        if not (isinstance(pair, tuple | list) and len(pair) == 2):
+            raise TypeError(
+                "gradient must return (value, gradient) where loss is None, "
+                f"got {_described(pair)}"
+            )
+        return pair[0], pair[1]
+
+    def _called(self, function: Callable[..., Any], what: str) -> Any:
+        try:
+            if self.problem.in_place:
+                return function()
+            return function(self._handed_out(), *self.problem.args)
+        except Exception as error:
+            error.add_note(f"raised by the {what} of {self.problem.title!r} while it was checked")
+            raise
+
+    def _handed_out(self) -> Any:
+        """Return new containers, so that only the arrays themselves are shared between calls."""
+        arrays = {name: self._as_given(name, array) for name, array in self.working.items()}
+        return rebuild(self.problem.parameters, arrays)
+
+    def _as_given(self, name: str, array: Array) -> Any:
+        given = self.leaves[name]
+        if isinstance(given, np.ndarray):
+            return array
+        return float(array) if isinstance(given, float) else array[()]
+
+
+def _scalar(result: Any) -> float:
+    array = np.asarray(result)
+    if array.size != 1 or array.dtype.kind not in "fiub":
+        raise LossNotScalar(f"loss must be one real number, got {_described(result)}")
+    return float(array.reshape(()))
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} array of shape {value.shape}"
+    return f"{type(value).__name__} {value!r}"[:80]

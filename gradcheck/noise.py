@@ -1,0 +1,110 @@
+"""How noisy is this loss: round-off, a hidden lower precision, randomness.
+
+References
+----------
+Moré & Wild 2011, Estimating computational noise, SIAM J. Sci. Comput. 33(3):1292.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.directions import Floats
+from gradcheck.execution import Evaluator
+
+POINTS = 9
+# A correctly rounded loss jitters by about this many units of round-off.
+ROUND_OFF_UNITS = 0.75
+FIRST_SPACING = 128.0
+MAX_TABLES = 4
+REPEATS = 8
+# Three levels of the difference table that agree this well show noise, not the function.
+AGREEMENT = 4.0
+
+EPSILON = float(np.finfo(np.float64).eps)
+TableState = Literal["measured", "constant", "too_small", "too_large", "not_finite"]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The loss at a point and its jitter there.
+
+    Attributes
+    ----------
+    value: the loss
+    deviation: standard deviation of one evaluation, in the loss's unit
+    deterministic: whether repeated evaluations agree to the last bit
+    """
+
+    value: float
+    deviation: float
+    deterministic: bool
+
+
+def measure_noise(evaluator: Evaluator, directions: Sequence[Mapping[str, Floats]]) -> Noise:
+    """Return the loss at the working parameters, with its noise from tables along `directions`.
+
+    A direction holds a step for some or all parameters; length 1 moves every entry by its scale.
+    """
+    value, again = evaluator.loss(), evaluator.loss()
+    deviation = ROUND_OFF_UNITS * EPSILON * abs(value)
+    if value != again:
+        values = [value, again, *(evaluator.loss() for _ in range(REPEATS))]
+        deviation = max(deviation, float(np.std(values, ddof=1)))
+    for direction in directions:
+        deviation = max(deviation, _line_noise(evaluator, direction, value))
+    return Noise(value, deviation, value == again)
+
+
+def _line_noise(evaluator: Evaluator, direction: Mapping[str, Floats], value: float) -> float:
+    """Return the noise along one line; 0 where no spacing shows it."""
+
+    def loss(step: float) -> float:
+        originals = {name: evaluator.original[name] for name in direction}
+        moved = {name: originals[name] + step * direction[name] for name in direction}
+        return evaluator.loss_at(moved)
+
+    spacing = FIRST_SPACING * EPSILON
+    for _ in range(MAX_TABLES):
+        values = np.array([value] + [loss(i * spacing) for i in range(1, POINTS)])
+        deviation, state = difference_table_noise(values)
+        if state in ("measured", "not_finite"):
+            return deviation
+        # A loss computed in float32 does not move at all at first: that factor is the largest.
+        spacing *= {"constant": 4096.0, "too_small": 64.0, "too_large": 1 / 64.0}[state]
+    return 0.0
+
+
+def difference_table_noise(values: npt.NDArray[Any]) -> tuple[float, TableState]:
+    """Return the noise in equally spaced values: what is left of a smooth function's differences.
+
+    The k-th differences of noise of deviation s have variance s**2 (2k)! / (k!)**2, those of a
+    smooth function vanish; the first level where three agree and the signs change is noise.
+    """
+    if not np.all(np.isfinite(values)):
+        return 0.0, "not_finite"
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return 0.0, "constant"
+    if high - low > 0.1 * max(abs(low), abs(high)):
+        return 0.0, "too_large"
+    differences, factor = values - values[0], 1.0
+    levels: list[float] = []
+    alternates: list[bool] = []
+    for k in range(1, len(values)):
+        differences = np.diff(differences)
+        if k == 1 and np.count_nonzero(differences == 0) >= len(values) / 2:
+            return 0.0, "too_small"
+        factor *= k / (2 * (2 * k - 1))
+        levels.append(float(np.sqrt(factor * np.mean(differences**2))))
+        alternates.append(bool(differences.min() * differences.max() < 0))
+    for k in range(len(levels) - 2):
+        three = levels[k : k + 3]
+        if alternates[k] and max(three) <= AGREEMENT * min(three):
+            return three[0], "measured"
+    return 0.0, "too_large"

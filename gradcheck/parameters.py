@@ -1,0 +1,212 @@
+"""Nested containers of parameters as named arrays, and the layer a name belongs to.
+
+Containers are dicts, lists, tuples, namedtuples and dataclass instances; everything else is a
+leaf. A leaf's name is its path: keys, positions and field names joined with dots, "x" for a leaf
+that stands alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+Parameters = Mapping[str, Any]
+
+LONE_NAME = "x"
+
+
+class StructureMismatch(ValueError):
+    """A gradient that is not nested like its parameters."""
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+    """Return the leaves of `tree` by name, in the order of the containers.
+
+    Raises
+    ------
+    ValueError
+        when two leaves get the same name
+    """
+    leaves: dict[str, Any] = {}
+    for name, leaf in _walk(tree, ""):
+        if name in leaves:
+            raise ValueError(f"parameter names must be unique, got {name!r} twice")
+        leaves[name] = leaf
+    return leaves
+
+
+def rebuild(template: Any, leaves: Parameters) -> Any:
+    """Return new containers like `template` with its leaves replaced by those named in `leaves`."""
+    return _rebuilt(template, "", leaves)
+
+
+def flatten_like(template: Any, tree: Any, required: Collection[str]) -> dict[str, Any]:
+    """Return what `tree` holds at the place of each leaf of `template`, by the template's names.
+
+    Only the leaves named in `required` have to be there.
+
+    Raises
+    ------
+    StructureMismatch
+        when something is missing or unexpected, naming it
+    """
+    return dict(_walk_like(template, tree, "", required))
+
+
+def default_layer(name: str) -> str:
+    """Return the layer that a parameter's name gives it.
+
+    The prefix before the last dot, else the trailing digits, else the name itself.
+
+    Examples
+    --------
+    >>> default_layer("encoder.0.weight"), default_layer("W12"), default_layer("gamma")
+    ('encoder.0', '12', 'gamma')
+    """
+    prefix, dot, _ = name.rpartition(".")
+    if dot:
+        return prefix
+    digits = re.search(r"\d+$", name)
+    return digits.group() if digits else name
+
+
+def assign_layers(names: list[str], layers: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the layer of every name: from `layers` ({layer: names}) where it says, else by default.
+
+    Raises
+    ------
+    ValueError
+        when `layers` names an unknown parameter, or one parameter twice
+    """
+    assigned: dict[str, str] = {}
+    for layer, members in (layers or {}).items():
+        for name in members:
+            if name not in names:
+                raise ValueError(f"layers[{layer!r}] names {unknown_name(name, names)}")
+            if name in assigned:
+                raise ValueError(f"layers name {name!r} twice: {assigned[name]!r} and {layer!r}")
+            assigned[name] = str(layer)
+    return {name: assigned.get(name, default_layer(name)) for name in names}
+
+
+def select_names(
+    names: Sequence[str], only: Sequence[str], exclude: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the names that `only` lets in (all, if empty) and `exclude` does not leave out.
+
+    A pattern that is a name means that name; any other is a glob such as ``"W*"``.
+
+    Raises
+    ------
+    ValueError
+        when a pattern matches nothing
+    """
+    wanted = _matching(names, only, "only") if only else set(names)
+    unwanted = _matching(names, exclude, "exclude")
+    return tuple(name for name in names if name in wanted and name not in unwanted)
+
+
+def _matching(names: Sequence[str], patterns: Sequence[str], option: str) -> set[str]:
+    matched: set[str] = set()
+    for pattern in patterns:
+        found = {pattern} if pattern in names else {n for n in names if fnmatchcase(n, pattern)}
+        if not found:
+            raise ValueError(f"{option} names {unknown_name(pattern, list(names))}")
+        matched |= found
+    return matched
+
+
+def unknown_name(name: object, names: list[str]) -> str:
+    """Return the end of a sentence about a name that does not exist, with the nearest that does."""
+    close = get_close_matches(str(name), names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
+    return f"an unknown parameter {name!r}; {hint}"
+
+
+def _children(tree: Any) -> list[tuple[str, Any]] | None:
+    """Return the named children of a container, None for a leaf."""
+    if isinstance(tree, Mapping):
+        return [(str(key), value) for key, value in tree.items()]
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return list(zip(tree._fields, tree, strict=True))
+    if isinstance(tree, list | tuple):
+        return [(str(position), value) for position, value in enumerate(tree)]
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return [(item.name, getattr(tree, item.name)) for item in fields(tree)]
+    return None
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _walk(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
+    children = _children(tree)
+    if children is None:
+        yield path or LONE_NAME, tree
+        return
+    for key, child in children:
+        yield from _walk(child, _join(path, key))
+
+
+def _rebuilt(template: Any, path: str, leaves: Parameters) -> Any:
+    children = _children(template)
+    if children is None:
+        return leaves.get(path or LONE_NAME, template)
+    values = [_rebuilt(child, _join(path, key), leaves) for key, child in children]
+    if isinstance(template, Mapping):
+        # A copy keeps the type and what else it carries (a default factory, an order).
+        twin = copy.copy(template) if isinstance(template, dict) else dict(template)
+        twin.update(zip(template, values, strict=True))
+        return twin
+    if is_dataclass(template):
+        twin = copy.copy(template)
+        for (key, _), value in zip(children, values, strict=True):
+            object.__setattr__(twin, key, value)  # also where the dataclass is frozen
+        return twin
+    if hasattr(template, "_fields"):
+        return type(template)(*values)
+    return type(template)(values)
+
+
+def _walk_like(
+    template: Any, tree: Any, path: str, required: Collection[str]
+) -> Iterator[tuple[str, Any]]:
+    expected = _children(template)
+    if expected is None:
+        yield path or LONE_NAME, tree
+        return
+    found = _children(tree)
+    if found is None:
+        kind, where = type(template).__name__, f" at {path!r}" if path else ""
+        raise StructureMismatch(f"expected a {kind} like the parameters{where}, got {_kind(tree)}")
+    held = dict(found)
+    absent = [(key, child) for key, child in expected if key not in held]
+    missing = [
+        name for key, child in absent for name, _ in _walk(child, _join(path, key)) if name in required
+    ]
+    unexpected = [_join(path, key) for key in held if key not in dict(expected)]
+    if missing or unexpected:
+        raise StructureMismatch(_difference(missing, unexpected))
+    for key, child in expected:
+        if key in held:
+            yield from _walk_like(child, held[key], _join(path, key), required)
+
+
+def _difference(missing: list[str], unexpected: list[str]) -> str:
+    parts = []
+    if missing:
+        parts.append(f"missing {', '.join(missing)}")
+    if unexpected:
+        parts.append(f"unexpected {', '.join(unexpected)}")
+    return "; ".join(parts)
+
+
+def _kind(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ if shape is None else f"{type(value).__name__} of shape {shape}"

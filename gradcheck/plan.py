@@ -1,0 +1,57 @@
+"""What will be evaluated, counted in loss evaluations, so that it is the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Effort = Literal["quick", "auto", "exhaustive"]
+EFFORTS = get_args(Effort)
+
+# Two directions: an error set that cancels in one is still seen by the other.
+PROBES = 2
+EVALUATIONS_PER_PROBE = 4
+EVALUATIONS_PER_ENTRY = 4
+# "auto" compares every entry up to here; a sweep of a small network takes well under a second.
+SWEEP_EVALUATIONS = 20_000
+# Entries looked at in a failing parameter that is too large to sweep.
+SAMPLED_ENTRIES = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of each parameter is compared.
+
+    Attributes
+    ----------
+    probes: random directions per parameter
+    sweep: whether every entry of every parameter is compared
+    comparisons: how many comparisons that makes; error bars widen with it
+    """
+
+    probes: int
+    sweep: bool
+    comparisons: int
+
+    def entries_of_failing(self, size: int) -> int:
+        """Return how many entries to compare in a parameter whose probe disagreed."""
+        return size if size * EVALUATIONS_PER_ENTRY <= SWEEP_EVALUATIONS else SAMPLED_ENTRIES
+
+
+def make_plan(sizes: Mapping[str, int], effort: Effort) -> Plan:
+    """Return the plan for parameters of these sizes.
+
+    Raises
+    ------
+    ValueError
+        when `effort` is none of "quick", "auto" and "exhaustive"
+    """
+    if effort not in EFFORTS:
+        raise ValueError(f"effort must be one of {', '.join(map(repr, EFFORTS))}, got {effort!r}")
+    entries = sum(sizes.values())
+    sweep = effort == "exhaustive" or (
+        effort == "auto" and entries * EVALUATIONS_PER_ENTRY <= SWEEP_EVALUATIONS
+    )
+    comparisons = len(sizes) * PROBES + (entries if sweep else 0)
+    return Plan(PROBES, sweep, comparisons)

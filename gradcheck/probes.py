@@ -1,0 +1,106 @@
+"""One direction through a parameter, measured against the analytic gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gradcheck.directions import Floats
+from gradcheck.execution import Evaluator
+from gradcheck.line import (
+    Conditions,
+    Evaluate,
+    LineDerivative,
+    LineSettings,
+    differentiate,
+    first_step,
+)
+
+# A sum of rounded products is off by a few units of round-off of its terms' size.
+ROUND_OFF_UNITS = 8.0
+# Backprop adds terms that cancel, so that small entries carry the rounding of large ones.
+SHARED_ROUND_OFF = 0.1
+JITTER_MULTIPLE = 6.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The analytic gradient of one parameter, and how exactly it can be meant.
+
+    Attributes
+    ----------
+    name: the parameter's name
+    analytic: its gradient, in the parameter's shape
+    scale: distance that counts as of order one, per entry
+    unit: round-off of the precision the gradient came in
+    jitter: how far two calls differed, per entry; zero where they agreed
+    required: relative error that has to be ruled out
+    comparing: whether `analytic` is to be tested; it is zero where there is none
+    """
+
+    name: str
+    analytic: Floats
+    scale: Floats
+    unit: float
+    jitter: Floats
+    required: float
+    comparing: bool = True
+
+    def in_double(self, analytic: Floats) -> Claim:
+        """Return the claim of the same code run in float64."""
+        return replace(self, analytic=analytic, unit=float(np.finfo(np.float64).eps))
+
+
+@dataclass(frozen=True)
+class ProbeMeasurement:
+    """What one direction showed.
+
+    Attributes
+    ----------
+    derivative: the slope of the loss along it
+    analytic: the slope that the analytic gradient claims
+    typical: size of slope that directions like this one see: norm of gradient times direction
+    """
+
+    derivative: LineDerivative
+    analytic: float
+    typical: float
+
+
+def measure_probe(
+    evaluator: Evaluator, conditions: Conditions, claim: Claim, direction: Floats
+) -> ProbeMeasurement:
+    """Return the slope of the loss along `direction`, compared with that of the claim."""
+    products = claim.analytic * direction
+    slope, typical = float(np.sum(products)), float(np.linalg.norm(products))
+    absolute = np.abs(direction)
+    largest = float(np.max(np.abs(claim.analytic))) * float(np.max(absolute))
+    round_off = ROUND_OFF_UNITS * claim.unit * (
+        float(np.sum(np.abs(products))) + SHARED_ROUND_OFF * largest
+    ) + JITTER_MULTIPLE * float(np.sum(claim.jitter * absolute))
+    # Curvature adds up over the entries: n of them shorten the length scale by sqrt(n).
+    scale = 1.0 / np.sqrt(direction.size)
+    settings = LineSettings(
+        slope=slope,
+        slope_round_off=round_off,
+        scale=scale,
+        first_step=first_step(scale, conditions),
+        required=claim.required,
+        reference=typical,
+    )
+    line = _line(evaluator, claim, direction)
+    return ProbeMeasurement(differentiate(line, conditions, settings), slope, typical)
+
+
+def _line(evaluator: Evaluator, claim: Claim, direction: Floats) -> Evaluate:
+    original = evaluator.original[claim.name]
+    origin = original.astype(np.float64)
+
+    def evaluate(step: float) -> tuple[float, float]:
+        moved = (origin + step * direction).astype(original.dtype)
+        taken = moved.astype(np.float64) - origin
+        value = evaluator.loss_at({claim.name: moved})
+        return value, float(np.vdot(claim.analytic, taken))
+
+    return evaluate

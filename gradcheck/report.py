@@ -1,0 +1,360 @@
+"""The report: frozen data about one check and its JSON; no rendering.
+
+A verdict is never stored on a whole: layers and reports derive theirs from their parts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+Severity = Literal["error", "note"]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One entry of a parameter, analytic against numerical.
+
+    Attributes
+    ----------
+    index: position of the entry in its parameter; () for a scalar
+    analytic: what the code under test returned
+    numerical: our estimate of the derivative
+    error_bar: how far the numerical value may be off, in the unit of the gradient
+    relative_error: abs(analytic - numerical) / max(abs(analytic), abs(numerical)), 0 if both are 0
+    """
+
+    index: tuple[int, ...]
+    analytic: float
+    numerical: float
+    error_bar: float
+    relative_error: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One random direction through a whole parameter, analytic slope against numerical slope.
+
+    Attributes
+    ----------
+    analytic: analytic gradient times direction
+    numerical: directional derivative of the loss
+    error_bar: how far the numerical value may be off
+    resolution: error bar relative to the typical slope along such directions
+    outcome: "agrees", "disagrees" or "undecided"
+    evaluations: calls of the loss this probe took
+    """
+
+    analytic: float
+    numerical: float
+    error_bar: float
+    resolution: float
+    outcome: str
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A named fact about the gradient or about what limits the check.
+
+    Attributes
+    ----------
+    code, slug, title: the catalogue's name of it, such as "GC104", "not_finite"
+    evidence: what was seen, in one sentence
+    suggestion: what to try
+    parameters: names of the parameters it speaks of
+    layer: the layer it speaks of, if one
+    alternatives: slugs of causes that cannot be told apart from this one here
+    details: numbers behind the evidence
+    severity: "error" where the gradient or its code is wrong, "note" otherwise
+    """
+
+    code: str
+    slug: str
+    title: str
+    evidence: str
+    suggestion: str
+    parameters: tuple[str, ...] = ()
+    layer: str | None = None
+    alternatives: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity = "error"
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterReport:
+    """What was found out about one parameter.
+
+    Attributes
+    ----------
+    name, layer, shape, dtype: which array, and the layer it belongs to
+    verdict: "pass", "fail" or "inconclusive"
+    reason: why it is inconclusive or failed before any comparison; "" otherwise
+    resolution: smallest relative error of the gradient that would have been seen; None if unknown
+    worst: the entry whose error is largest against its error bar; None where none was compared
+    wrong: mask of the parameter's shape: the wrong entries; None where they were not all compared
+    wrong_count: number of wrong entries, None where `wrong` is
+    checked_count: entries compared one by one
+    unresolved_count: compared entries whose value is smaller than their error bar
+    probes: the random directions measured
+    findings: those of the report that speak of this parameter
+    """
+
+    name: str
+    layer: str
+    shape: tuple[int, ...]
+    dtype: str
+    verdict: Verdict
+    reason: str
+    resolution: float | None
+    worst: Comparison | None
+    wrong: npt.NDArray[np.bool_] | None
+    wrong_count: int | None
+    checked_count: int
+    unresolved_count: int
+    probes: tuple[Probe, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return math.prod(self.shape)
+
+    def __eq__(self, other: object) -> bool:
+        return _equal_by_value(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerReport:
+    """The parameters that belong together."""
+
+    name: str
+    parameters: tuple[ParameterReport, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of its parameters taken together."""
+        return combined_verdict(parameter.verdict for parameter in self.parameters)
+
+    @property
+    def worst(self) -> ParameterReport:
+        """The parameter to look at first: a failing one before an inconclusive one, then by error."""
+        return max(self.parameters, key=_urgency)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Findings about its parameters, each once."""
+        return _each_once(finding for part in self.parameters for finding in part.findings)
+
+    def __eq__(self, other: object) -> bool:
+        return _equal_by_value(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, eq=False)
+class GradientReport:
+    """The result of a check.
+
+    Attributes
+    ----------
+    name: the problem's name
+    parameters: a report for every selected parameter, in flatten order
+    findings: every finding once, most explanatory first
+    evaluations, gradient_calls, partial_evaluations: calls of the user's code
+    seconds: wall time of the check
+    seed: what the random directions were made from
+    settings: the options the check ran with
+    notes: remarks about the check itself, such as skipped integer leaves
+    """
+
+    name: str
+    parameters: tuple[ParameterReport, ...]
+    findings: tuple[Finding, ...]
+    evaluations: int
+    gradient_calls: int
+    seconds: float
+    seed: int
+    settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+    partial_evaluations: int = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return "fail" if any parameter fails, else "inconclusive" if any is, else "pass"."""
+        return combined_verdict(parameter.verdict for parameter in self.parameters)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every parameter passed."""
+        return self.verdict == "pass"
+
+    @property
+    def layers(self) -> tuple[LayerReport, ...]:
+        """The parameters grouped by layer, in order of first appearance."""
+        grouped: dict[str, list[ParameterReport]] = {}
+        for parameter in self.parameters:
+            grouped.setdefault(parameter.layer, []).append(parameter)
+        return tuple(LayerReport(name, tuple(members)) for name, members in grouped.items())
+
+    def __getitem__(self, name: str) -> ParameterReport:
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        names = [parameter.name for parameter in self.parameters]
+        close = get_close_matches(str(name), names, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
+        raise KeyError(f"no parameter named {name!r}{hint}")
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a report has three verdicts; use report.ok or report.verdict")
+
+    def __eq__(self, other: object) -> bool:
+        return _equal_by_value(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        from gradcheck.rendering import render_plain
+
+        return render_plain(self)
+
+    def _repr_html_(self) -> str:
+        from gradcheck.rendering import render_svg
+
+        return render_svg(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data: JSON types only, infinities and NaN as strings."""
+        encoded: dict[str, Any] = {"schema": SCHEMA_VERSION, "verdict": self.verdict}
+        encoded.update(_encode(self))
+        # A parameter's findings are the report's own objects: stored once, by position.
+        for parameter, data in zip(self.parameters, encoded["parameters"], strict=True):
+            data["findings"] = [self.findings.index(finding) for finding in parameter.findings]
+        encoded["layers"] = [
+            {"name": layer.name, "verdict": layer.verdict, "worst": layer.worst.name}
+            for layer in self.layers
+        ]
+        return encoded
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return the report as a JSON document."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> GradientReport:
+        """Return the report that `to_dict` was called on.
+
+        Raises
+        ------
+        ValueError
+            when the data is of another schema version
+        """
+        if data.get("schema") != SCHEMA_VERSION:
+            raise ValueError(f"schema must be {SCHEMA_VERSION}, got {data.get('schema')!r}")
+        findings = tuple(_decode_finding(finding) for finding in data["findings"])
+        kept = {item.name: data[item.name] for item in fields(cls)}
+        kept["findings"] = findings
+        kept["notes"] = tuple(data["notes"])
+        kept["seconds"] = _number(data["seconds"])
+        kept["parameters"] = tuple(_decode_parameter(p, findings) for p in data["parameters"])
+        return cls(**kept)
+
+    @classmethod
+    def from_json(cls, text: str) -> GradientReport:
+        """Return the report that `to_json` was called on."""
+        return cls.from_dict(json.loads(text))
+
+
+def combined_verdict(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return "fail" if any is, else "inconclusive" if any is, else "pass"."""
+    seen = set(verdicts)
+    if "fail" in seen:
+        return "fail"
+    return "inconclusive" if "inconclusive" in seen else "pass"
+
+
+def _urgency(parameter: ParameterReport) -> tuple[int, float]:
+    order = {"pass": 0, "inconclusive": 1, "fail": 2}
+    return order[parameter.verdict], parameter.worst.relative_error if parameter.worst else 0.0
+
+
+def _each_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    kept: list[Finding] = []
+    for finding in findings:
+        if finding not in kept:
+            kept.append(finding)
+    return tuple(kept)
+
+
+def _equal_by_value(one: Any, other: object) -> bool:
+    """Compare two reports field by field; arrays by value, NaN equal to NaN."""
+    return type(one) is type(other) and _encode(one) == _encode(other)
+
+
+def _encode(value: Any) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        # JSON has no NaN and no infinity.
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, Mapping):
+        return {str(key): _encode(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_encode(item) for item in value]
+    return {item.name: _encode(getattr(value, item.name)) for item in fields(value)}
+
+
+def _number(value: float | str | None) -> Any:
+    return None if value is None else float(value)
+
+
+def _decode_finding(data: Mapping[str, Any]) -> Finding:
+    kept = dict(data)
+    kept["parameters"] = tuple(data["parameters"])
+    kept["alternatives"] = tuple(data["alternatives"])
+    return Finding(**kept)
+
+
+def _decode_comparison(data: Mapping[str, Any] | None) -> Comparison | None:
+    if data is None:
+        return None
+    numbers = {key: _number(data[key]) for key in data if key != "index"}
+    return Comparison(index=tuple(data["index"]), **numbers)
+
+
+def _decode_probe(data: Mapping[str, Any]) -> Probe:
+    numbers = {
+        key: _number(data[key]) for key in ("analytic", "numerical", "error_bar", "resolution")
+    }
+    return Probe(outcome=data["outcome"], evaluations=data["evaluations"], **numbers)
+
+
+def _decode_parameter(data: Mapping[str, Any], findings: tuple[Finding, ...]) -> ParameterReport:
+    kept = dict(data)
+    kept["shape"] = tuple(data["shape"])
+    kept["resolution"] = _number(data["resolution"])
+    kept["worst"] = _decode_comparison(data["worst"])
+    wrong = data["wrong"]
+    kept["wrong"] = None if wrong is None else np.array(wrong, dtype=bool).reshape(kept["shape"])
+    kept["probes"] = tuple(_decode_probe(probe) for probe in data["probes"])
+    kept["findings"] = tuple(findings[position] for position in data["findings"])
+    return ParameterReport(**kept)

@@ -1,0 +1,178 @@
+"""The only place that decides: from measurements to pass, fail or inconclusive."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.entries import EntryMeasurement
+from gradcheck.line import LineDerivative
+from gradcheck.probes import Claim, ProbeMeasurement
+from gradcheck.report import Verdict
+
+Outcome = Literal["agrees", "disagrees", "undecided"]
+
+REQUIRED_FLOAT64 = 1e-6
+REQUIRED_FLOAT32_GRADIENT = 1e-4
+REQUIRED_FLOAT32 = 1e-2
+# A float32 parameter whose loss jitters by more than this part of itself is computed in float32.
+DOUBLE_PRECISION_NOISE = 1e-10
+
+REASONS = {
+    "none": "",
+    "precision": "the precision of the loss",
+    "noise": "noise in the loss",
+    "kink": "kinks of the loss",
+    "budget": "the number of evaluations per line",
+    "domain_edge": "the loss cannot be evaluated on both sides",
+}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on one parameter and what it rests on.
+
+    Attributes
+    ----------
+    verdict, reason: as in ParameterReport
+    limit: what kept an inconclusive check from being sharp
+    resolution: norm of the error bars over norm of the gradient; None if nothing was measured
+    all_zero: both gradients are zero
+    kinks: comparisons accepted because the analytic slope lies between two one-sided slopes
+    """
+
+    verdict: Verdict
+    reason: str
+    limit: str
+    resolution: float | None
+    all_zero: bool
+    kinks: int
+
+
+def required_resolution_for(
+    parameter: np.dtype[Any], gradient: np.dtype[Any], relative_noise: float
+) -> float:
+    """Return the relative error that a pass has to exclude, from the precision at hand."""
+    if parameter.itemsize >= 8 and gradient.itemsize >= 8:
+        return REQUIRED_FLOAT64
+    if relative_noise <= DOUBLE_PRECISION_NOISE:
+        return REQUIRED_FLOAT32_GRADIENT
+    return REQUIRED_FLOAT32
+
+
+def outcome(derivative: LineDerivative) -> Outcome:
+    """Return what one comparison says: error against error bar, and at a kink against its slopes."""
+    discrepancy, bar = derivative.discrepancy, derivative.error_bar
+    if not math.isfinite(discrepancy) or derivative.smoothness == "unresolved":
+        return "undecided"
+    reach = bar + (abs(derivative.jump) / 2 if derivative.smoothness == "kink" else 0.0)
+    return "agrees" if abs(discrepancy) <= reach else "disagrees"
+
+
+def is_subgradient(derivative: LineDerivative) -> bool:
+    """Return whether the analytic slope lies strictly between the slopes on both sides of a kink."""
+    if derivative.smoothness != "kink" or outcome(derivative) != "agrees":
+        return False
+    return abs(derivative.discrepancy) < abs(derivative.jump) / 2 - derivative.error_bar
+
+
+def probe_resolution(probe: ProbeMeasurement) -> float:
+    """Return the error bar relative to the slope that such directions typically see."""
+    size = max(probe.typical, abs(probe.derivative.value))
+    return _ratio(probe.derivative.error_bar, size)
+
+
+def judge(
+    probes: Sequence[ProbeMeasurement],
+    entries: Sequence[EntryMeasurement],
+    claim: Claim,
+    largest_effect: float,
+) -> Judgement:
+    """Return the verdict on one parameter.
+
+    Parameters
+    ----------
+    probes, entries: its measurements; no entries where it was not swept
+    claim: its analytic gradient and the resolution that a pass has to reach
+    largest_effect: largest norm of gradient times scale among all parameters, to judge zeros by
+    """
+    required = claim.required
+    derivatives = [m.derivative for m in (*probes, *entries)]
+    kinks = sum(is_subgradient(derivative) for derivative in derivatives)
+    limit = _limit(derivatives, required)
+    resolution = _resolution(probes, entries)
+    if any(outcome(derivative) == "disagrees" for derivative in derivatives):
+        return Judgement("fail", "", limit, resolution, all_zero=False, kinks=kinks)
+    if _both_zero(derivatives, claim, required * largest_effect):
+        return Judgement("pass", "", "none", None, all_zero=True, kinks=kinks)
+    # Compared this way round, a NaN is not a pass.
+    if resolution is not None and resolution <= required:
+        return Judgement("pass", "", "none", resolution, all_zero=False, kinks=kinks)
+    return Judgement("inconclusive", REASONS[limit], limit, resolution, all_zero=False, kinks=kinks)
+
+
+def _resolution(
+    probes: Sequence[ProbeMeasurement], entries: Sequence[EntryMeasurement]
+) -> float | None:
+    if entries:
+        smooth = [m for m in entries if not is_subgradient(m.derivative)]
+        if not smooth:
+            return None
+        bars = np.array([_usable_bar(m.derivative) for m in smooth])
+        analytic = np.array([m.analytic for m in smooth])
+        numerical = np.array([m.derivative.value for m in smooth])
+        size = max(np.linalg.norm(analytic), np.linalg.norm(numerical[np.isfinite(numerical)]))
+        return _ratio(float(np.linalg.norm(bars)), float(size))
+    agreeing = [
+        probe_resolution(probe)
+        for probe in probes
+        if outcome(probe.derivative) == "agrees" and not is_subgradient(probe.derivative)
+    ]
+    return max(agreeing) if agreeing else None
+
+
+def _usable_bar(derivative: LineDerivative) -> float:
+    return math.inf if outcome(derivative) == "undecided" else derivative.error_bar
+
+
+def _both_zero(
+    derivatives: Sequence[LineDerivative], claim: Claim, negligible: float
+) -> bool:
+    if np.any(claim.analytic != 0.0) or not derivatives:
+        return False
+    if all(derivative.value == 0.0 for derivative in derivatives):
+        return True
+    largest = float(np.max(claim.scale))
+    return all(derivative.error_bar * largest <= negligible for derivative in derivatives)
+
+
+def _limit(derivatives: Sequence[LineDerivative], required: float) -> str:
+    """Return what widened most of the bars that are too wide."""
+    wide = [
+        derivative.limit
+        for derivative in derivatives
+        if not derivative.error_bar <= required * abs(derivative.value)
+    ]
+    return Counter(wide).most_common(1)[0][0] if wide else "precision"
+
+
+def _ratio(part: float, whole: float) -> float:
+    if whole == 0.0:
+        return 0.0 if part == 0.0 else math.inf
+    return part / whole
+
+
+def wrong_entries(
+    entries: Sequence[EntryMeasurement], shape: tuple[int, ...]
+) -> npt.NDArray[np.bool_]:
+    """Return the mask of entries whose comparison disagrees."""
+    mask = np.zeros(shape, dtype=bool)
+    for entry in entries:
+        mask[entry.index] = outcome(entry.derivative) == "disagrees"
+    return mask

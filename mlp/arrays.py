@@ -1,0 +1,12 @@
+"""Names for the types that the modules share."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Any entry type: float32 and float64 to train, complex128 for the complex-step derivative.
+Array: TypeAlias = NDArray[Any]
+Scalar: TypeAlias = np.inexact[Any]
+LayerParameters: TypeAlias = dict[str, Array]
+NetworkParameters: TypeAlias = dict[str, LayerParameters]

@@ -1,0 +1,133 @@
+"""A network: layers in a chain, and a loss at the end of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from mlp.activations import Activation
+from mlp.arrays import Array, LayerParameters, NetworkParameters, Scalar
+from mlp.layers import Dense, DenseCache
+from mlp.losses import Loss
+
+Initialiser = Callable[[np.random.Generator, int, int], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Layers in a chain, the outputs of one being the inputs of the next, and a loss.
+
+    The passes take the parameters as {layer name: {parameter name: array}} and change nothing.
+    """
+
+    layers: tuple[Dense, ...]
+    loss: Loss
+
+    def __post_init__(self) -> None:
+        """Check that every layer fits the one before it and that names are unique."""
+        names = [layer.name for layer in self.layers]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"layers must be one or more with unique names, got {names}")
+        for lower, upper in pairwise(self.layers):
+            if lower.fan_out != upper.fan_in:
+                raise ValueError(
+                    f"layers must fit, got {lower.fan_out} outputs of layer {lower.name!r} "
+                    f"for {upper.fan_in} inputs of layer {upper.name!r}"
+                )
+
+    @property
+    def parameters(self) -> NetworkParameters:
+        """The initial parameters of every layer."""
+        return {layer.name: layer.parameters for layer in self.layers}
+
+    def predict(self, parameters: NetworkParameters, inputs: Array) -> Array:
+        """Return the outputs for the inputs."""
+        outputs, _ = self.forward(parameters, inputs)
+        return outputs
+
+    def loss_value(self, parameters: NetworkParameters, inputs: Array, targets: Array) -> Scalar:
+        """Return the loss of the outputs for the inputs."""
+        outputs = self.predict(parameters, inputs)
+        check_targets(targets, outputs)
+        return self.loss.value(outputs, targets)
+
+    def forward(
+        self, parameters: NetworkParameters, inputs: Array
+    ) -> tuple[Array, tuple[DenseCache, ...]]:
+        """Return the outputs, and the cache of each layer, first layer first."""
+        check_inputs(inputs, self.layers[0].fan_in)
+        outputs, caches = inputs, []
+        for layer in self.layers:
+            outputs, cache = layer.forward(parameters[layer.name], outputs)
+            caches.append(cache)
+        return outputs, tuple(caches)
+
+    def backward(
+        self, parameters: NetworkParameters, inputs: Array, targets: Array
+    ) -> NetworkParameters:
+        """Return the gradient of the loss, in the structure of the parameters.
+
+        The loss starts the chain with dL/dy. From there every layer turns the upstream at its
+        outputs into the gradients of its parameters and into dL/dx at its inputs, and these
+        inputs are the outputs of the layer below.
+        """
+        outputs, caches = self.forward(parameters, inputs)
+        check_targets(targets, outputs)
+        upstream = self.loss.gradient(outputs, targets)  # (batch, outputs)
+        gradients: list[tuple[str, LayerParameters]] = []
+        for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
+            upstream, layer_gradients = layer.backward(cache, upstream)  # (batch, fan_in)
+            gradients.append((layer.name, layer_gradients))
+        return dict(reversed(gradients))
+
+
+def check_inputs(inputs: Array, fan_in: int) -> None:
+    """Raise ValueError unless the inputs are rows of the width that the first layer takes."""
+    if inputs.ndim != 2 or inputs.shape[1] != fan_in:
+        raise ValueError(f"inputs must have shape (batch, {fan_in}), got {inputs.shape}")
+
+
+def check_targets(targets: Array, outputs: Array) -> None:
+    """Raise ValueError unless there is a target per output: broadcasting would hide it."""
+    if targets.shape != outputs.shape:
+        raise ValueError(
+            f"targets must have the outputs' shape {outputs.shape}, got {targets.shape}"
+        )
+
+
+def dense_network(
+    rng: np.random.Generator,
+    sizes: Sequence[int],
+    hidden_activation: Activation,
+    output_activation: Activation,
+    loss: Loss,
+    *,
+    initialiser: Initialiser,
+    bias: bool = True,
+    bias_scale: float = 0.0,
+    names: Sequence[str] | None = None,
+) -> Network:
+    """Return a network of dense layers with random weights.
+
+    Parameters
+    ----------
+    rng: draws the weights and biases, layer by layer.
+    sizes: inputs, hidden widths, outputs; one more than there are layers.
+    hidden_activation, output_activation: for all layers but the last, and for the last.
+    loss: at the end of the chain.
+    initialiser: makes the weight of a layer from (rng, fan_in, fan_out).
+    bias: whether the layers have biases.
+    bias_scale: standard deviation of the biases; 0 makes them all zero.
+    names: of the layers; "layer1", "layer2", ... by default.
+    """
+    depth = len(sizes) - 1
+    names = names or [f"layer{position}" for position in range(1, depth + 1)]
+    activations = [hidden_activation] * (depth - 1) + [output_activation]
+    layers = []
+    for name, activation, fans in zip(names, activations, pairwise(sizes), strict=True):
+        parameters = {"weight": initialiser(rng, *fans)}  # (fan_in, fan_out)
+        if bias:
+            parameters["bias"] = rng.normal(scale=bias_scale, size=fans[1])  # (fan_out,)
+        layers.append(Dense(name, activation, parameters))
+    return Network(tuple(layers), loss)

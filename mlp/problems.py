@@ -1,0 +1,162 @@
+"""Ready problems: a network with data, its loss, and its gradient by backpropagation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import resources
+
+import numpy as np
+
+from mlp import activations
+from mlp.activations import identity, sigmoid, tanh
+from mlp.arrays import Array, NetworkParameters, Scalar
+from mlp.initialisers import he_normal, lecun_normal, small_normal, unit_normal, xavier_normal
+from mlp.layers import Dense
+from mlp.losses import (
+    half_mean_squared_norm,
+    mean_squared_error,
+    softmax_cross_entropy,
+    sum_of_squares,
+)
+from mlp.network import Network, dense_network
+
+# Number of grey levels of a digit's pixel above black.
+DIGIT_LEVELS = 16
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Problem:
+    """A loss, its hand-written gradient, and the point at which to compare them.
+
+    Parameters
+    ----------
+    name: what reports call it.
+    loss: loss(parameters, *args), a scalar.
+    gradient: gradient(parameters, *args), in the structure of the parameters.
+    parameters: {layer name: {parameter name: array}}.
+    args: the data, (inputs, targets).
+    sizes: numbers that a wrong factor may turn out to be, such as {"batch": 5}.
+    network: the network behind loss and gradient, layer by layer.
+    """
+
+    name: str
+    loss: Callable[..., Scalar]
+    gradient: Callable[..., NetworkParameters]
+    parameters: NetworkParameters
+    args: tuple[Array, ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
+    network: Network
+
+
+def network_problem(name: str, network: Network, inputs: Array, targets: Array) -> Problem:
+    """Return the problem of a network on a batch, at the network's initial parameters."""
+    hidden = {f"hidden{n}": layer.fan_out for n, layer in enumerate(network.layers[:-1], start=1)}
+    return Problem(
+        name=name,
+        loss=network.loss_value,
+        gradient=network.backward,
+        parameters=network.parameters,
+        args=(inputs, targets),
+        sizes={
+            "batch": len(inputs),
+            "inputs": network.layers[0].fan_in,
+            **hidden,
+            "outputs": network.layers[-1].fan_out,
+        },
+        network=network,
+    )
+
+
+def reference(seed: int = 0) -> Problem:
+    """Return the 3-4-4-2 network: sigmoid hidden layers, linear outputs, tiny weights."""
+    rng = np.random.default_rng(seed)
+    network = dense_network(
+        rng, (3, 4, 4, 2), sigmoid, identity, half_mean_squared_norm, initialiser=small_normal
+    )
+    inputs, targets = rng.random((5, 3)), rng.standard_normal((5, 2))
+    return network_problem("reference", network, inputs, targets)
+
+
+def two_two_two() -> Problem:
+    """Return the 2-2-2 network without biases, small enough to follow with a pencil.
+
+    Its large hidden weights drive a sigmoid to 16.0, where it hardly has a slope left.
+    """
+    hidden = Dense("hidden", sigmoid, {"weight": np.array([[6.0, -3.0], [-2.0, 5.0]])})
+    output = Dense("output", sigmoid, {"weight": np.array([[1.0, -2.0], [0.25, 2.0]])})
+    inputs = np.array([[3.0, 1.0], [-1.0, 4.0]])
+    targets = np.array([[1.0, 0.0], [0.0, 1.0]])
+    network = Network((hidden, output), sum_of_squares)
+    return network_problem("two_two_two", network, inputs, targets)
+
+
+def digits(seed: int = 0) -> Problem:
+    """Return a 64-32-10 softmax classifier on 50 handwritten digits, at its random start."""
+    rng = np.random.default_rng(seed)
+    images, labels = load_digits()
+    chosen = rng.choice(len(images), size=50, replace=False)
+    network = dense_network(
+        rng, (64, 32, 10), tanh, identity, softmax_cross_entropy, initialiser=xavier_normal
+    )
+    one_hot = np.eye(10)[labels[chosen]]  # (50, 10)
+    return network_problem("digits", network, images[chosen], one_hot)
+
+
+def deep_sigmoid(seed: int = 0) -> Problem:
+    """Return eight sigmoid layers of width 16, through which gradients all but vanish."""
+    rng = np.random.default_rng(seed)
+    sizes = (16,) * 9 + (4,)
+    network = dense_network(
+        rng,
+        sizes,
+        sigmoid,
+        identity,
+        half_mean_squared_norm,
+        initialiser=lecun_normal,
+        bias_scale=0.1,
+    )
+    inputs, targets = rng.standard_normal((8, 16)), rng.standard_normal((8, 4))
+    return network_problem("deep_sigmoid", network, inputs, targets)
+
+
+def relu(seed: int = 0) -> Problem:
+    """Return a 6-16-12-4 ReLU network: 896 kinks, none of them hit exactly."""
+    rng = np.random.default_rng(seed)
+    network = dense_network(
+        rng,
+        (6, 16, 12, 4),
+        activations.relu,
+        identity,
+        half_mean_squared_norm,
+        initialiser=he_normal,
+        bias_scale=0.1,
+    )
+    inputs, targets = rng.standard_normal((32, 6)), rng.standard_normal((32, 4))
+    return network_problem("relu", network, inputs, targets)
+
+
+def leaky_relu(seed: int = 0) -> Problem:
+    """Return a 2-3-2 leaky ReLU network with the mean squared error."""
+    rng = np.random.default_rng(seed)
+    network = dense_network(
+        rng,
+        (2, 3, 2),
+        activations.leaky_relu,
+        identity,
+        mean_squared_error,
+        initialiser=unit_normal,
+        bias_scale=0.1,
+    )
+    inputs, targets = rng.uniform(-2, 2, (10, 2)), rng.standard_normal((10, 2))
+    return network_problem("leaky_relu", network, inputs, targets)
+
+
+def load_digits() -> tuple[Array, Array]:
+    """Return all 1,797 handwritten digits that data/README.md describes.
+
+    Returns
+    -------
+    images, (1797, 64), 8 x 8 pixels row by row from 0 (paper) to 1 (ink); labels, (1797,).
+    """
+    with resources.files("mlp").joinpath("data/digits.npz").open("rb") as file:
+        arrays = np.load(file)
+        return arrays["images"] / DIGIT_LEVELS, arrays["labels"].astype(int)
