@@ -99,7 +99,11 @@ def measurement_findings(measured: Mapping[str, Measured], noise: Noise) -> tupl
     """Return the notes that the measurements give rise to, one per kind."""
     judged = {name: found.judgement for name, found in measured.items()}
     groups = (
-        (codes.ALL_ZERO, [n for n, j in judged.items() if j.all_zero], "both gradients are zero in"),
+        (
+            codes.ALL_ZERO,
+            [n for n, j in judged.items() if j.all_zero],
+            "both gradients are zero in",
+        ),
         (codes.KINK, [n for n, j in judged.items() if j.kinks], "between the one-sided slopes in"),
         *(
             (code, [n for n, j in judged.items() if j.limit == limit and j.reason], "limits")

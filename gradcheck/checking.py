@@ -168,9 +168,7 @@ def _subject(problem: Problem, options: Options) -> _Subject:
         options=options,
         selected=selected,
         layers=assign_layers(list(evaluator.original), _known_layers(problem, names)),
-        plan=make_plan(
-            {name: evaluator.original[name].size for name in selected}, options.effort
-        ),
+        plan=make_plan({name: evaluator.original[name].size for name in selected}, options.effort),
     )
 
 
@@ -196,9 +194,7 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
     doubled = evaluator.use_double_precision()
     scales = entry_scales({name: evaluator.original[name] for name in subject.selected})
     noise = measure_noise(evaluator, noise_directions(scales, subject.options.seed))
-    conditions = Conditions(
-        noise.value, noise.deviation, bar_multiplier(subject.plan.comparisons)
-    )
+    conditions = Conditions(noise.value, noise.deviation, bar_multiplier(subject.plan.comparisons))
     claims = _claims(subject, flight, scales, noise)
     effect = max((float(np.linalg.norm(c.analytic * c.scale)) for c in claims.values()), default=0)
     measured = {
@@ -267,10 +263,8 @@ def _without_rounding(
         return dict(measured)
     evaluator = subject.evaluator
     try:
-        again = flatten_like(
-            subject.problem.parameters, evaluator.gradient(), evaluator.original
-        )
-    except Exception:  # noqa: BLE001, code that insists on float32 may raise anything
+        again = flatten_like(subject.problem.parameters, evaluator.gradient(), evaluator.original)
+    except Exception:
         return dict(measured)
     finally:
         evaluator.restore()

@@ -21,7 +21,7 @@ from gradcheck.line import (
     first_step,
 )
 from gradcheck.noise import measure_noise
-from gradcheck.parameters import rebuild
+from gradcheck.parameters import rebuilder
 from gradcheck.probes import JITTER_MULTIPLE, ROUND_OFF_UNITS, SHARED_ROUND_OFF, Claim
 from gradcheck.problem import Problem
 
@@ -75,9 +75,7 @@ def measure_entries(
     return tuple(measured)
 
 
-def _line(
-    evaluator: Evaluator, name: str, index: tuple[int, ...], analytic: float
-) -> Evaluate:
+def _line(evaluator: Evaluator, name: str, index: tuple[int, ...], analytic: float) -> Evaluate:
     original = evaluator.original[name]
     kind: Callable[[float], Any] = original.dtype.type
     origin = float(original[index])
@@ -143,6 +141,5 @@ def numerical_gradient(
         measured = measure_entries(evaluator, conditions, claim, range(scale.size))
         values[name] = np.array([m.derivative.value for m in measured]).reshape(scale.shape)
         bars[name] = np.array([m.derivative.error_bar for m in measured]).reshape(scale.shape)
-    return NumericalGradient(
-        rebuild(parameters, values), rebuild(parameters, bars), evaluator.evaluations
-    )
+    nested = rebuilder(parameters)
+    return NumericalGradient(nested(values), nested(bars), evaluator.evaluations)

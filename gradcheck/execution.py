@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.parameters import flatten, rebuild
+from gradcheck.parameters import flatten, rebuilder
 from gradcheck.problem import Problem
 
 Array = npt.NDArray[Any]
@@ -43,6 +43,10 @@ class Evaluator:
         }
         self.evaluations = 0
         self.gradient_calls = 0
+        self._containers = rebuilder(problem.parameters)
+        self._scalars = [
+            name for name in self.original if not isinstance(self.leaves[name], np.ndarray)
+        ]
 
     def _take(self, name: str, leaf: Any) -> None:
         array = np.asanyarray(leaf)
@@ -52,7 +56,9 @@ class Evaluator:
             self.skipped += (name,)
             return
         if array.dtype.kind != "f":
-            raise TypeError(f"parameter {name!r} must be an array of floats, got {_described(leaf)}")
+            raise TypeError(
+                f"parameter {name!r} must be an array of floats, got {_described(leaf)}"
+            )
         if self.problem.in_place and not (isinstance(leaf, np.ndarray) and leaf.flags.writeable):
             raise TypeError(
                 f"parameter {name!r} of an in-place problem must be a writeable array, "
@@ -91,7 +97,7 @@ class Evaluator:
         try:
             with np.errstate(all="ignore"), self._changed(changes):
                 return self.loss()
-        except Exception:  # noqa: BLE001, whatever the user's code raises there
+        except Exception:
             return float("nan")
 
     @contextmanager
@@ -110,7 +116,7 @@ class Evaluator:
             working[index] = value
             with np.errstate(all="ignore"):
                 return self.loss()
-        except Exception:  # noqa: BLE001, whatever the user's code raises there
+        except Exception:
             return float("nan")
         finally:
             working[index] = self.original[name][index]
@@ -145,7 +151,7 @@ class Evaluator:
         self.working = {name: array.copy(order="K") for name, array in self.original.items()}
         try:
             usable = np.isfinite(self.loss())
-        except Exception:  # noqa: BLE001, code that insists on float32 may raise anything
+        except Exception:
             usable = False
         if not usable:
             self.original, self.working = before
@@ -155,8 +161,7 @@ class Evaluator:
         pair = self._called(self.problem.gradient, "gradient")
         if not (isinstance(pair, tuple | list) and len(pair) == 2):
             raise TypeError(
-                "gradient must return (value, gradient) where loss is None, "
-                f"got {_described(pair)}"
+                f"gradient must return (value, gradient) where loss is None, got {_described(pair)}"
             )
         return pair[0], pair[1]
 
@@ -171,14 +176,15 @@ class Evaluator:
 
     def _handed_out(self) -> Any:
         """Return new containers, so that only the arrays themselves are shared between calls."""
-        arrays = {name: self._as_given(name, array) for name, array in self.working.items()}
-        return rebuild(self.problem.parameters, arrays)
-
-    def _as_given(self, name: str, array: Array) -> Any:
-        given = self.leaves[name]
-        if isinstance(given, np.ndarray):
-            return array
-        return float(array) if isinstance(given, float) else array[()]
+        if not self._scalars:
+            return self._containers(self.working)
+        scalars = {
+            name: float(self.working[name])
+            if isinstance(self.leaves[name], float)
+            else self.working[name][()]
+            for name in self._scalars
+        }
+        return self._containers(self.working | scalars)
 
 
 def _scalar(result: Any) -> float:

@@ -39,6 +39,9 @@ def by_path(path: Path) -> ModuleType:
     path = path.resolve()
     root, name = _package_root(path)
     _put_first(root)
+    parent = name.rpartition(".")[0]
+    if parent:  # its relative imports work under that name only
+        _forget_namesake(name.partition(".")[0], root)
     known = sys.modules.get(name)
     if known is not None and _origin(known) == path:
         return known
@@ -48,8 +51,7 @@ def by_path(path: Path) -> ModuleType:
         if name in sys.modules:
             return sys.modules[name]
     invalidate_caches()
-    parent = name.rpartition(".")[0]
-    if parent:
+    if "." in name:
         import_module(parent)
     return _executed(name, path)
 
@@ -61,7 +63,8 @@ def distribution_first(package: str) -> Iterator[None]:
     ours = not held or _is_ours(held.get(package))
     if not ours:
         _remove(held)
-    sys.modules.update(_set_aside)
+    if not ours or not held:
+        sys.modules.update(_set_aside)
     sys.path.insert(0, str(DISTRIBUTION))
     invalidate_caches()
     try:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,8 @@ Evaluate = Callable[[float], tuple[float, float]]
 
 RATIO = 4.0
 MAX_RUNGS = 14
+# Rungs skipped at most when the first steps turn out far too small.
+LONGEST_JUMP = 8
 # Six standard deviations: the noise estimate itself is good to a small factor only.
 NOISE_MULTIPLE = 6.0
 TRUNCATION_SAFETY = 2.0
@@ -158,7 +160,7 @@ def first_step(scale: float, conditions: Conditions) -> float:
     """Return where to start: balances truncation h**4 against noise / h for two rungs."""
     size = abs(conditions.value)
     relative = max(conditions.noise / size, EPSILON) if size else EPSILON
-    return scale * min(relative, 1e-2) ** 0.2
+    return scale * math.pow(min(relative, 1e-2), 0.2)
 
 
 def bar_multiplier(comparisons: int) -> float:
@@ -166,7 +168,7 @@ def bar_multiplier(comparisons: int) -> float:
 
     Bars that hold 999 times in 1,000 would accuse a correct network of 100,000 entries 100 times.
     """
-    return 1.0 + 0.2 * math.log10(max(comparisons, 1))
+    return 1.0 + 0.1 * math.log10(max(comparisons, 1))
 
 
 def differentiate(
@@ -245,7 +247,10 @@ class _Ladder:
         # The value at the origin is shared by all rungs, so its noise adds up linearly.
         jump_noise = math.sqrt(2 * sum(s * s for s in spread) + (2 * sum(spread)) ** 2)
         multiple = NOISE_MULTIPLE * noise_factor
-        jump_bar = TRUNCATION_SAFETY * abs(jump - _dot(_ODD[count - 1], bend[1:]))
+        jump_bar = TRUNCATION_SAFETY * max(
+            abs(jump - _dot(_ODD[count - 1], bend[1:])),
+            abs(jump - _dot(_ODD[count - 1], bend[:-1])) / RATIO ** min(count - 1, 2),
+        )
         return _Window(
             top=top,
             bottom=top + count - 1,
@@ -260,20 +265,44 @@ class _Ladder:
         # A jump within reach of a window is seen by every window of larger steps as well, unless
         # one of those bounds it away.
         above = [other for other in windows if other.top <= window.top]
-        seen = [abs(o.jump) + o.jump_bar for o in above if o.jump_is_significant]
+        seen = [
+            abs(o.jump) + o.jump_bar
+            for o in above
+            if o.jump_is_significant and not self._is_refuted(o, window)
+        ]
         kink = 0.5 * min(max(seen), min(abs(o.jump) + o.jump_bar for o in above)) if seen else 0.0
-        error = self.conditions.multiplier * (window.truncation + window.noise + kink)
-        return _Window(
-            window.top,
-            window.bottom,
-            window.estimate,
-            window.truncation,
-            window.noise,
-            window.jump,
-            window.jump_bar,
-            kink,
-            error + self.settings.slope_round_off,
+        # Two rungs may agree by accident where h**2 and h**4 cancel; what the window one step up
+        # leads to expect does not vanish with them.
+        order = window.bottom - window.top
+        expected = [
+            other.truncation / RATIO ** (2 * order)
+            for other in above
+            if other.top == window.top - 1 and other.bottom == window.bottom - 1
+        ]
+        truncation = max(window.truncation, *expected, 0.0)
+        error = self.conditions.multiplier * (truncation + window.noise + kink)
+        return replace(
+            window,
+            truncation=truncation,
+            kink=kink,
+            error=error + self.settings.slope_round_off,
         )
+
+    def _is_refuted(self, evidence: _Window, window: _Window) -> bool:
+        """Return whether a jump seen at large steps is only how a smooth function bends there.
+
+        Between those steps and the window, the bend of a smooth function shrinks like the step; a
+        jump within reach of the window keeps its size.
+        """
+        if self.rungs[evidence.bottom].step <= UNVERIFIED_ORDER * self.settings.scale:
+            return False
+        for top in range(evidence.top, window.bottom - 1):
+            bends = [abs(self.rungs[top + i].bend) for i in range(3) if top + i in self.rungs]
+            if len(bends) == 3 and abs(evidence.jump) > bends[2] > 0.0:
+                ratios = (bends[1] / bends[0], bends[2] / bends[1])
+                if all(0.8 / RATIO < ratio < 1.2 / RATIO for ratio in ratios):
+                    return True
+        return False
 
     def next_rung(self) -> tuple[int, ...] | None:
         """Return the rungs to measure next, None when more would not help."""
@@ -289,25 +318,30 @@ class _Ladder:
             return None if _swept(windows, best) else (max(self.tried) + 1,)
         if best.error <= self._target(best):
             return None
-        if best.noise < best.truncation + best.kink:
-            return self._untried((best.bottom + 1,))
-        return self._larger(best)
+        if best.kink > best.truncation + best.noise:
+            # Only steps below the distance of the kink can leave it behind.
+            return None if _swept(windows, best) else (max(self.tried) + 1,)
+        smaller, larger = (best.bottom + 1,), (best.top - 1,)
+        if best.noise < best.truncation:
+            return self._first_untried(smaller, larger)
+        return self._jump(best) or self._first_untried(larger, smaller)
 
     def _target(self, best: _Window) -> float:
         given = self.settings
         size = max(abs(given.slope), abs(given.slope + best.estimate), given.reference)
-        return SHARPNESS * given.required * size
+        # Where everything is zero there is nothing to be sharp about.
+        return SHARPNESS * given.required * size if size else math.inf
 
-    def _larger(self, best: _Window) -> tuple[int, ...] | None:
-        # Noise falls like 1/h, so the step that would do is known: go there at once.
+    def _jump(self, best: _Window) -> tuple[int, ...] | None:
+        """Return the step that would do, if far above all tried: noise falls like 1/h."""
         missing = math.log(best.error / self._target(best), RATIO)
-        if missing > 3 and best.top == min(self.tried):
-            target = best.top - min(math.ceil(missing), 8)
-            return (target, target + 1)
-        return self._untried((best.top - 1,))
+        if missing <= 3 or best.top > min(self.tried):
+            return None
+        top = best.top - min(math.ceil(missing), LONGEST_JUMP)
+        return (top, top + 1)
 
-    def _untried(self, rungs: tuple[int, ...]) -> tuple[int, ...] | None:
-        return None if self.tried.issuperset(rungs) else rungs
+    def _first_untried(self, *choices: tuple[int, ...]) -> tuple[int, ...] | None:
+        return next((choice for choice in choices if not self.tried.issuperset(choice)), None)
 
     def conclusion(self) -> LineDerivative:
         """Return what the rungs say together."""
@@ -348,8 +382,10 @@ class _Ladder:
 
     def _kink(self, window: _Window) -> LineDerivative:
         given = self.settings
-        error = TRUNCATION_SAFETY * self.conditions.multiplier * (
-            window.truncation + window.noise + window.jump_bar
+        error = (
+            TRUNCATION_SAFETY
+            * self.conditions.multiplier
+            * (window.truncation + window.noise + window.jump_bar)
         )
         return LineDerivative(
             value=given.slope + window.estimate,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -40,9 +40,12 @@ def flatten(tree: Any) -> dict[str, Any]:
     return leaves
 
 
-def rebuild(template: Any, leaves: Parameters) -> Any:
-    """Return new containers like `template` with its leaves replaced by those named in `leaves`."""
-    return _rebuilt(template, "", leaves)
+def rebuilder(template: Any) -> Callable[[Parameters], Any]:
+    """Return a function that makes new containers like `template` around named leaves.
+
+    A leaf that it is not given stays the template's own.
+    """
+    return _rebuilder(template, "")
 
 
 def flatten_like(template: Any, tree: Any, required: Collection[str]) -> dict[str, Any]:
@@ -154,24 +157,44 @@ def _walk(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield from _walk(child, _join(path, key))
 
 
-def _rebuilt(template: Any, path: str, leaves: Parameters) -> Any:
+def _rebuilder(template: Any, path: str) -> Callable[[Parameters], Any]:
     children = _children(template)
     if children is None:
-        return leaves.get(path or LONE_NAME, template)
-    values = [_rebuilt(child, _join(path, key), leaves) for key, child in children]
+        name = path or LONE_NAME
+        return lambda leaves: leaves.get(name, template)
+    parts = [_rebuilder(child, _join(path, key)) for key, child in children]
+    if type(template) is dict:
+        keyed = list(zip(template, parts, strict=True))
+        return lambda leaves: {key: part(leaves) for key, part in keyed}
+    assemble = _assembler(template, [key for key, _ in children])
+    return lambda leaves: assemble([part(leaves) for part in parts])
+
+
+def _assembler(template: Any, keys: list[str]) -> Callable[[list[Any]], Any]:
+    """Return a function that puts values into a new container of the template's type."""
     if isinstance(template, Mapping):
-        # A copy keeps the type and what else it carries (a default factory, an order).
-        twin = copy.copy(template) if isinstance(template, dict) else dict(template)
-        twin.update(zip(template, values, strict=True))
-        return twin
-    if is_dataclass(template):
-        twin = copy.copy(template)
-        for (key, _), value in zip(children, values, strict=True):
-            object.__setattr__(twin, key, value)  # also where the dataclass is frozen
-        return twin
-    if hasattr(template, "_fields"):
-        return type(template)(*values)
-    return type(template)(values)
+        # A copy keeps the type and what else it carries, such as a default factory.
+        def assemble(values: list[Any]) -> Any:
+            twin = copy.copy(template) if isinstance(template, dict) else dict(template)
+            twin.update(zip(template, values, strict=True))
+            return twin
+
+    elif is_dataclass(template):
+
+        def assemble(values: list[Any]) -> Any:
+            twin = copy.copy(template)
+            for key, value in zip(keys, values, strict=True):
+                object.__setattr__(twin, key, value)  # also where the dataclass is frozen
+            return twin
+
+    elif hasattr(template, "_fields"):
+
+        def assemble(values: list[Any]) -> Any:
+            return type(template)(*values)
+
+    else:
+        assemble = type(template)
+    return assemble
 
 
 def _walk_like(
@@ -188,7 +211,10 @@ def _walk_like(
     held = dict(found)
     absent = [(key, child) for key, child in expected if key not in held]
     missing = [
-        name for key, child in absent for name, _ in _walk(child, _join(path, key)) if name in required
+        name
+        for key, child in absent
+        for name, _ in _walk(child, _join(path, key))
+        if name in required
     ]
     unexpected = [_join(path, key) for key in held if key not in dict(expected)]
     if missing or unexpected:

@@ -107,7 +107,9 @@ def as_problem(candidate: Any, name: str | None = None) -> Problem:
 
 def network_layers(network: Any) -> dict[str, list[str]]:
     """Return the parameter names of each layer of a network: ``layer.name`` dot parameter."""
-    return {layer.name: [f"{layer.name}.{key}" for key in layer.parameters] for layer in network.layers}
+    return {
+        layer.name: [f"{layer.name}.{key}" for key in layer.parameters] for layer in network.layers
+    }
 
 
 def _short(value: object) -> str:

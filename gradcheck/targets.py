@@ -139,7 +139,7 @@ def _split(text: str) -> tuple[str, str]:
     text = text.strip()
     source, colon, attribute = text.rpartition(":")
     # No colon, or that of a drive: C:\nets\net.py.
-    if not colon or _is_file(text):
+    if not colon or text.endswith(".py"):
         source, attribute = text, ""
     source, attribute = source.strip(), attribute.strip()
     if not source:

@@ -52,7 +52,7 @@ def assert_gradients(
     Parameters
     ----------
     loss, gradient, parameters: as in `check_gradients`
-    allow_inconclusive: whether a gradient that could be neither confirmed nor refuted is let through
+    allow_inconclusive: whether to let through what could be neither confirmed nor refuted
 
     Returns
     -------

@@ -67,7 +67,7 @@ def required_resolution_for(
 
 
 def outcome(derivative: LineDerivative) -> Outcome:
-    """Return what one comparison says: error against error bar, and at a kink against its slopes."""
+    """Return what a comparison says: error against error bar, at a kink against its slopes."""
     discrepancy, bar = derivative.discrepancy, derivative.error_bar
     if not math.isfinite(discrepancy) or derivative.smoothness == "unresolved":
         return "undecided"
@@ -76,7 +76,7 @@ def outcome(derivative: LineDerivative) -> Outcome:
 
 
 def is_subgradient(derivative: LineDerivative) -> bool:
-    """Return whether the analytic slope lies strictly between the slopes on both sides of a kink."""
+    """Return whether the analytic slope lies strictly between the two slopes at a kink."""
     if derivative.smoothness != "kink" or outcome(derivative) != "agrees":
         return False
     return abs(derivative.discrepancy) < abs(derivative.jump) / 2 - derivative.error_bar
@@ -103,7 +103,7 @@ def judge(
     largest_effect: largest norm of gradient times scale among all parameters, to judge zeros by
     """
     required = claim.required
-    derivatives = [m.derivative for m in (*probes, *entries)]
+    derivatives = [*(p.derivative for p in probes), *(e.derivative for e in entries)]
     kinks = sum(is_subgradient(derivative) for derivative in derivatives)
     limit = _limit(derivatives, required)
     resolution = _resolution(probes, entries)
@@ -141,9 +141,7 @@ def _usable_bar(derivative: LineDerivative) -> float:
     return math.inf if outcome(derivative) == "undecided" else derivative.error_bar
 
 
-def _both_zero(
-    derivatives: Sequence[LineDerivative], claim: Claim, negligible: float
-) -> bool:
+def _both_zero(derivatives: Sequence[LineDerivative], claim: Claim, negligible: float) -> bool:
     if np.any(claim.analytic != 0.0) or not derivatives:
         return False
     if all(derivative.value == 0.0 for derivative in derivatives):

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 
@@ -48,7 +49,8 @@ def users_lines(error: BaseException) -> list[str]:
     kept = [
         (file, line) for file, line in places if not _is_gradcheck(file) and not _is_machinery(file)
     ]
-    shown = [_line(file, line) for file, line in kept[-FRAMES:]]
+    # Each line once in a row: a recursion says nothing more by its depth.
+    shown = [_line(*place) for place, _ in list(groupby(kept))[-FRAMES:]]
     if isinstance(error, SyntaxError) and error.filename:
         source = (error.text or "").strip()
         shown.append(f"  {_short(error.filename)}:{error.lineno}  {source}")

@@ -83,18 +83,20 @@ def _rerun(outcome: Outcome, options: Options) -> str | None:
         return None
     words = ["gradcheck", outcome.name]
     names = [part.name for part in outcome.report.parameters if part.verdict != "pass"]
-    if len(names) <= NAMES_IN_RERUN and not any("," in name for name in names):
+    every = len(names) == len(outcome.report.parameters) and not (options.only or options.exclude)
+    if not every and len(names) <= NAMES_IN_RERUN and not any("," in name for name in names):
         words += ["--only", ",".join(names)]
-    elif options.only:
-        words += ["--only", ",".join(options.only)]
+    else:
+        words += ["--only", ",".join(options.only)] if options.only else []
+        words += ["--exclude", ",".join(options.exclude)] if options.exclude else []
     words += ["--seed", str(options.seed)]
     if options.effort != "auto":
         words += ["--effort", options.effort]
     if options.required_resolution is not None:
         words += ["--required-resolution", f"{options.required_resolution:g}"]
     command = shlex.join(words)
-    away = options.folder is not None and os.path.relpath(options.folder) != os.curdir
-    return f"cd {shlex.quote(os.path.relpath(options.folder))} && {command}" if away else command
+    folder = os.path.relpath(options.folder or os.curdir)
+    return command if folder == os.curdir else f"cd {shlex.quote(folder)} && {command}"
 
 
 def _summary(outcomes: Sequence[Outcome]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gradcheck.cli import exits, failures
 from gradcheck.cli.parser import Options
 from gradcheck.targets import Target, TargetError, load_builtin, load_targets
 
 if TYPE_CHECKING:
+    from gradcheck.plan import Effort
     from gradcheck.report import GradientReport
 
 EXAMPLE = "reference"
@@ -60,7 +61,7 @@ def _checked(target: Target, options: Options) -> Outcome:
             target.problem,
             name=target.name,
             seed=options.seed,
-            effort=options.effort,
+            effort=cast("Effort", options.effort),
             only=options.only,
             exclude=options.exclude,
             required_resolution=options.required_resolution,

@@ -66,14 +66,13 @@ def render_svg(
     *,
     verbose: bool = False,
     quiet: bool = False,
-    rerun: str | None = None,
 ) -> str:
     """Return a self-contained picture of the terminal view of one report or several."""
     from gradcheck.rendering.svg import picture
     from gradcheck.report import GradientReport
 
     reports = [report] if isinstance(report, GradientReport) else list(report)
-    views = [render_terminal(each, verbose=verbose, quiet=quiet, rerun=rerun) for each in reports]
+    views = [render_terminal(each, verbose=verbose, quiet=quiet) for each in reports]
     return picture(views, title="  ".join(["gradcheck", *(each.name for each in reports)]))
 
 
@@ -87,7 +86,8 @@ def make_console(stream: object, color: str = "auto") -> Console:
 def render_on(console: Console, view: RenderableType) -> str:
     """Return the text that `console` would print; every character of it can be written there."""
     with console.capture() as capture:
-        console.print(view)
+        # Uncropped, for the command that reruns the check: the terminal may fold that line.
+        console.print(view, crop=False)
     text = capture.get()
     if console.color_system is None:
         text = "".join(f"{line.rstrip()}\n" for line in text.split("\n")[:-1])
@@ -104,5 +104,5 @@ def _text_console(width: int, encoding: str) -> Console:
     from gradcheck.rendering.console import plain_console
 
     stream = _Text()
-    stream.encoding = encoding  # type: ignore[misc]
+    stream.encoding = encoding
     return plain_console(stream, width)

@@ -77,7 +77,7 @@ def _cells(parameter: ParameterReport, indent: str) -> dict[str, str]:
         "shape": str(tuple(parameter.shape)),
         "checked": f"{parameter.checked_count}/{parameter.size}",
         "verified": wording.UNKNOWN if failed else wording.bound(parameter.resolution),
-        "error": wording.magnitude(worst.relative_error) if worst else wording.UNKNOWN,
+        "error": wording.relative(worst),
         "where": wording.place(worst.index) if worst else wording.UNKNOWN,
         "verdict": _word(parameter.verdict),
     }

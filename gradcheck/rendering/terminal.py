@@ -47,7 +47,8 @@ class ReportView:
         if not self.quiet:
             yield from _remarks(report)
         if self.rerun is not None and not report.ok:
-            yield text(f"rerun  {self.rerun}")
+            # In one line, however long, so that it can be copied.
+            yield Text(f"rerun  {wording.printable(self.rerun)}", no_wrap=True, overflow="ignore")
 
 
 def _header(report: GradientReport) -> RenderableType:

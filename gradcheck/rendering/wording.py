@@ -78,6 +78,13 @@ def compared(part: Comparison | Probe, plus_minus: str) -> tuple[str, str]:
     return analytic, f"{numerical} {plus_minus} {error_bar}"
 
 
+def relative(worst: Comparison | None) -> str:
+    """Return a relative error; none where both values vanish within the error bar."""
+    if worst is None or max(abs(worst.analytic), abs(worst.numerical)) <= worst.error_bar:
+        return UNKNOWN
+    return magnitude(worst.relative_error)
+
+
 def place(index: Sequence[int]) -> str:
     """Return an index as it is written in code; a scalar has none."""
     return f"[{', '.join(map(str, index))}]" if index else UNKNOWN
@@ -154,7 +161,8 @@ def headline(report: GradientReport) -> tuple[str, tuple[str, ...], str]:
         return f"{len(failing)} of {total} wrong", failing, besides
     if unclear:
         return f"{len(unclear)} of {total} undecided", unclear, ""
-    return f"{len(report.parameters)} of {total} agree", (), ""
+    agree = "agrees" if len(report.parameters) == 1 else "agree"
+    return f"{len(report.parameters)} of {total} {agree}", (), ""
 
 
 def ruled_out(report: GradientReport) -> str:
@@ -162,17 +170,18 @@ def ruled_out(report: GradientReport) -> str:
     known = [part.resolution for part in report.parameters if part.resolution is not None]
     if report.verdict != "pass" or not known or not all(map(math.isfinite, known)):
         return ""
-    where = "every gradient" if len(known) == len(report.parameters) else f"{len(known)} of them"
-    return f"ruled out: a relative error above {bound(max(known))} in {where} ({_coverage(report)})"
+    total = plural(len(report.parameters), "gradient")
+    where = "any gradient" if len(known) == len(report.parameters) else f"{len(known)} of {total}"
+    return f"ruled out: relative errors above {bound(max(known))} in {where} ({_coverage(report)})"
 
 
 def _coverage(report: GradientReport) -> str:
     checked = sum(parameter.checked_count for parameter in report.parameters)
     size = sum(parameter.size for parameter in report.parameters)
     if checked == size:
-        return "in norm, all entries compared"
+        return "norm over all entries"
     one_by_one = f"{checked:,} of {size:,} entries" if checked else "none"
-    return f"in norm, by random directions; {one_by_one} compared one by one"
+    return f"norm, by random directions; {one_by_one} compared one by one"
 
 
 def _entries(count: int) -> str:
