@@ -28,6 +28,8 @@ from gradcheck.problem import Problem
 # An entry this much smaller than its parameter's typical one is compared at that size: beside it
 # the entry's own relative error does not matter, and the loss cannot show it.
 SMALLEST_RELEVANT = 1e-6
+# From further away a saturated function looks straight; the ladder may still grow there.
+LONGEST_START = 8.0
 NUMERICAL_REQUIRED = 1e-6
 
 
@@ -70,7 +72,7 @@ def measure_entries(
             _line(evaluator, claim.name, index, analytic), conditions, settings
         )
         if derivative.limit == "precision" and abs(derivative.discrepancy) <= derivative.error_bar:
-            start = derivative.step_size / scale
+            start = min(derivative.step_size / scale, LONGEST_START)
         measured.append(EntryMeasurement(index, analytic, derivative))
     return tuple(measured)
 

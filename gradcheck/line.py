@@ -28,8 +28,6 @@ Evaluate = Callable[[float], tuple[float, float]]
 
 RATIO = 4.0
 MAX_RUNGS = 14
-# Rungs skipped at most when the first steps turn out far too small.
-LONGEST_JUMP = 8
 # Six standard deviations: the noise estimate itself is good to a small factor only.
 NOISE_MULTIPLE = 6.0
 TRUNCATION_SAFETY = 2.0
@@ -41,6 +39,8 @@ SHARPNESS = 0.1
 # the jump in slope has to stand out by this multiple of its own bar to be believed.
 JUMP_SIGNIFICANCE = 3.0
 EPSILON = float(np.finfo(np.float64).eps)
+# A correctly rounded loss jitters by about this part of itself.
+ROUND_OFF = 0.75 * EPSILON
 
 
 def _extrapolation_weights(powers: list[int]) -> tuple[float, ...]:
@@ -213,8 +213,10 @@ class _Ladder:
         central = ((above - below) - (above_slope - below_slope)) / (2 * step)
         bend = ((above - given.value - above_slope) + (below - given.value - below_slope)) / step
         if math.isfinite(central) and math.isfinite(bend):
-            # Round-off follows the size of the values differenced, which may grow with the step.
-            noise = max(given.noise, 0.75 * EPSILON * max(abs(above), abs(below)))
+            # Noise follows the size of the values differenced, which may grow with the step.
+            size = max(abs(above), abs(below))
+            relative = max(given.noise / abs(given.value) if given.value else 0.0, ROUND_OFF)
+            noise = max(given.noise, relative * size)
             self.rungs[index] = _Rung(step, central, bend, noise)
 
     def windows(self, noise_factor: float = 1.0) -> list[_Window]:
@@ -298,9 +300,9 @@ class _Ladder:
             return False
         for top in range(evidence.top, window.bottom - 1):
             bends = [abs(self.rungs[top + i].bend) for i in range(3) if top + i in self.rungs]
-            if len(bends) == 3 and abs(evidence.jump) > bends[2] > 0.0:
-                ratios = (bends[1] / bends[0], bends[2] / bends[1])
-                if all(0.8 / RATIO < ratio < 1.2 / RATIO for ratio in ratios):
+            if len(bends) == 3 and abs(evidence.jump) > bends[2]:
+                pairs = ((bends[0], bends[1]), (bends[1], bends[2]))
+                if all(0.8 * larger < RATIO * smaller < 1.2 * larger for larger, smaller in pairs):
                     return True
         return False
 
@@ -312,8 +314,7 @@ class _Ladder:
         if not windows:
             return (max(self.tried) + 1,)
         best, clash = _trusted(windows)
-        agrees = not self.settings.comparing or abs(best.estimate) <= best.error
-        if not agrees or clash:
+        if clash or not self._agrees(best):
             # Suspicious: sweep down until noise dominates before anybody is accused.
             return None if _swept(windows, best) else (max(self.tried) + 1,)
         if best.error <= self._target(best):
@@ -326,6 +327,9 @@ class _Ladder:
             return self._first_untried(smaller, larger)
         return self._jump(best) or self._first_untried(larger, smaller)
 
+    def _agrees(self, best: _Window) -> bool:
+        return not self.settings.comparing or abs(best.estimate) <= best.error
+
     def _target(self, best: _Window) -> float:
         given = self.settings
         size = max(abs(given.slope), abs(given.slope + best.estimate), given.reference)
@@ -334,11 +338,13 @@ class _Ladder:
 
     def _jump(self, best: _Window) -> tuple[int, ...] | None:
         """Return the step that would do, if far above all tried: noise falls like 1/h."""
-        missing = math.log(best.error / self._target(best), RATIO)
-        if missing <= 3 or best.top > min(self.tried):
+        if best.top > min(self.tried):
             return None
-        top = best.top - min(math.ceil(missing), LONGEST_JUMP)
-        return (top, top + 1)
+        missing = math.log(best.error / self._target(best), RATIO)
+        # Not beyond the scale: a saturated function looks straight from far away.
+        room = math.log(self.settings.scale / self.rungs[best.top].step, RATIO)
+        rungs = min(math.ceil(missing), math.floor(room))
+        return (best.top - rungs, best.top - rungs + 1) if rungs > 3 else None
 
     def _first_untried(self, *choices: tuple[int, ...]) -> tuple[int, ...] | None:
         return next((choice for choice in choices if not self.tried.issuperset(choice)), None)
@@ -362,9 +368,10 @@ class _Ladder:
         kinked = _kink_at_origin(windows)
         if kinked is not None and best.kink > best.truncation + best.noise:
             return self._kink(kinked)
+        settled = not clash and (self._agrees(best) or _confirmed(windows, best))
         return self._result(
             best,
-            smoothness="unresolved" if clash else "smooth",
+            smoothness="smooth" if settled else "unresolved",
             limit=self._limit(best, noisier),
         )
 
@@ -439,12 +446,32 @@ def _swept(windows: list[_Window], best: _Window) -> bool:
     return noisy and smallest.top >= best.top + 2
 
 
-def _smaller_steps_agree(windows: list[_Window], best: _Window) -> bool:
-    """Return whether a clash is with larger steps only: aliasing, or kinks further out."""
+def _confirmed(windows: list[_Window], best: _Window) -> bool:
+    """Return whether smaller steps see the discrepancy of the best window too.
+
+    One of them beyond its own error bar, or two of different steps that come out nearer to that
+    discrepancy than to none: their bars grow faster than their errors.
+    """
     smaller = [window for window in windows if window.top > best.top]
-    if len({window.top for window in smaller}) < 2:
-        return False
-    return all(one.meets(other) for one in smaller for other in smaller)
+    ratios = {window.top: window.estimate / best.estimate for window in smaller}
+    if sum(0.5 < ratio < 2.0 for ratio in ratios.values()) >= 2:
+        return True
+    return any(abs(w.estimate) > w.error and ratios[w.top] > 0 for w in smaller)
+
+
+def _smaller_steps_agree(windows: list[_Window], best: _Window) -> bool:
+    """Return whether a clash is with larger steps only: aliasing, or kinks further out.
+
+    Of the windows of smallest steps, those of at least three different steps, the best among
+    them, have to agree with each other.
+    """
+    agreeing: list[_Window] = []
+    for top in sorted({window.top for window in windows}, reverse=True):
+        these = [window for window in windows if window.top == top]
+        if not all(one.meets(other) for one in these for other in (*agreeing, *these)):
+            break
+        agreeing += these
+    return best in agreeing and len({window.top for window in agreeing}) >= 3
 
 
 def _kink_at_origin(windows: list[_Window]) -> _Window | None:

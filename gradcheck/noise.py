@@ -16,17 +16,15 @@ import numpy.typing as npt
 
 from gradcheck.directions import Floats
 from gradcheck.execution import Evaluator
+from gradcheck.line import EPSILON, ROUND_OFF
 
 POINTS = 9
-# A correctly rounded loss jitters by about this many units of round-off.
-ROUND_OFF_UNITS = 0.75
 FIRST_SPACING = 128.0
 MAX_TABLES = 4
 REPEATS = 8
 # Three levels of the difference table that agree this well show noise, not the function.
 AGREEMENT = 4.0
 
-EPSILON = float(np.finfo(np.float64).eps)
 TableState = Literal["measured", "constant", "too_small", "too_large", "not_finite"]
 
 
@@ -52,7 +50,7 @@ def measure_noise(evaluator: Evaluator, directions: Sequence[Mapping[str, Floats
     A direction holds a step for some or all parameters; length 1 moves every entry by its scale.
     """
     value, again = evaluator.loss(), evaluator.loss()
-    deviation = ROUND_OFF_UNITS * EPSILON * abs(value)
+    deviation = ROUND_OFF * abs(value)
     if value != again:
         values = [value, again, *(evaluator.loss() for _ in range(REPEATS))]
         deviation = max(deviation, float(np.std(values, ddof=1)))
