@@ -9,19 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.assembly import Measured, measured_report, measurement_findings, stopped_reports
-from gradcheck.directions import Floats, entry_scales, noise_directions, random_direction
-from gradcheck.entries import measure_entries
+from gradcheck.assembly import measured_report, measurement_findings, stopped_reports
 from gradcheck.execution import Evaluator
-from gradcheck.line import Conditions, bar_multiplier
-from gradcheck.noise import Noise, measure_noise
-from gradcheck.parameters import assign_layers, flatten_like, select_names
+from gradcheck.measuring import Task, measure_parameters
+from gradcheck.parameters import assign_layers, select_names
 from gradcheck.plan import Effort, Plan, make_plan
 from gradcheck.preflight import Preflight, run_preflight
-from gradcheck.probes import Claim, measure_probe
 from gradcheck.problem import Problem, as_problem, network_layers
 from gradcheck.report import Finding, GradientReport, ParameterReport
-from gradcheck.verdict import judge, outcome, required_resolution_for
 
 
 class NothingToCheck(ValueError):
@@ -189,113 +184,23 @@ def _stopped(subject: _Subject, flight: Preflight) -> Results:
 
 def _run(subject: _Subject, flight: Preflight) -> Results:
     """Measure every parameter that preflight let through, then judge and report all."""
-    evaluator = subject.evaluator
-    given = {name: evaluator.original[name] for name in subject.selected}
-    doubled = evaluator.use_double_precision()
-    scales = entry_scales({name: evaluator.original[name] for name in subject.selected})
-    noise = measure_noise(evaluator, noise_directions(scales, subject.options.seed))
-    conditions = Conditions(noise.value, noise.deviation, bar_multiplier(subject.plan.comparisons))
-    claims = _claims(subject, flight, scales, noise)
-    effect = max((float(np.linalg.norm(c.analytic * c.scale)) for c in claims.values()), default=0)
-    measured = {
-        name: _measure(subject, conditions, claim, effect) for name, claim in claims.items()
-    }
-    if doubled:
-        measured = _without_rounding(subject, conditions, claims, measured, effect)
-    return _results(subject, flight, given, measured, noise)
-
-
-def _claims(
-    subject: _Subject, flight: Preflight, scales: Mapping[str, Floats], noise: Noise
-) -> dict[str, Claim]:
-    relative_noise = noise.deviation / abs(noise.value) if noise.value else 0.0
-    claims = {}
-    for name, analytic in flight.analytic.items():
-        leaf, dtype = np.asarray(subject.evaluator.leaves[name]), flight.dtypes[name]
-        claims[name] = Claim(
-            name=name,
-            analytic=analytic,
-            scale=scales[name],
-            unit=float(np.finfo(dtype if dtype.kind == "f" else leaf.dtype).eps),
-            jitter=flight.jitter.get(name, np.zeros(analytic.shape)),
-            required=subject.options.required_resolution
-            or required_resolution_for(leaf.dtype, dtype, relative_noise),
-        )
-    return claims
-
-
-def _measure(subject: _Subject, conditions: Conditions, claim: Claim, effect: float) -> Measured:
-    """Probe a parameter, then compare its entries as far as the plan, or its failure, asks."""
-    evaluator, plan, seed = subject.evaluator, subject.plan, subject.options.seed
-    probes = tuple(
-        measure_probe(
-            evaluator,
-            conditions,
-            claim,
-            random_direction(claim.scale, seed, claim.name, number),
-        )
-        for number in range(plan.probes)
+    originals = {name: subject.evaluator.original[name] for name in subject.selected}
+    task = Task(
+        evaluator=subject.evaluator,
+        selected=subject.selected,
+        plan=subject.plan,
+        seed=subject.options.seed,
+        required_resolution=subject.options.required_resolution,
     )
-    size = claim.analytic.size
-    failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
-    count = size if plan.sweep else plan.entries_of_failing(size) if failing else 0
-    positions = np.arange(size)
-    if 0 < count < size:
-        generator = np.random.default_rng([seed, *claim.name.encode()])
-        positions = np.sort(generator.choice(size, count, replace=False))
-    entries = measure_entries(evaluator, conditions, claim, positions[:count])
-    return Measured(claim, probes, entries, judge(probes, entries, claim, effect))
-
-
-def _without_rounding(
-    subject: _Subject,
-    conditions: Conditions,
-    claims: Mapping[str, Claim],
-    measured: Mapping[str, Measured],
-    effect: float,
-) -> dict[str, Measured]:
-    """Measure again what fails in float32, with the gradient that the same code gives in float64.
-
-    Where that passes, the code is right and only the rounding of float32 was seen.
-    """
-    failing = [name for name, found in measured.items() if found.judgement.verdict == "fail"]
-    if not failing:
-        return dict(measured)
-    evaluator = subject.evaluator
-    try:
-        again = flatten_like(subject.problem.parameters, evaluator.gradient(), evaluator.original)
-    except Exception:
-        return dict(measured)
-    finally:
-        evaluator.restore()
-    result = dict(measured)
-    for name in failing:
-        array = np.asarray(again[name])
-        if array.shape == claims[name].analytic.shape and array.dtype == np.float64:
-            repeated = _measure(subject, conditions, claims[name].in_double(array), effect)
-            if repeated.judgement.verdict == "pass":
-                result[name] = measured[name].rounded(repeated.judgement)
-    return result
-
-
-def _results(
-    subject: _Subject,
-    flight: Preflight,
-    given: Mapping[str, Any],
-    measured: Mapping[str, Measured],
-    noise: Noise,
-) -> Results:
+    measured, noise = measure_parameters(task, flight)
     findings = (*flight.findings, *measurement_findings(measured, noise))
-    stopped = {
-        report.name: report for report in stopped_reports(given, subject.layers, flight, findings)
+    reports = {
+        name: measured_report(found, originals[name], subject.layers[name], findings)
+        for name, found in measured.items()
     }
-    reports = tuple(
-        measured_report(measured[name], given[name], subject.layers[name], findings)
-        if name in measured
-        else stopped[name]
-        for name in subject.selected
-    )
-    return reports, findings
+    for report in stopped_reports(originals, subject.layers, flight, findings):
+        reports.setdefault(report.name, report)
+    return tuple(reports[name] for name in subject.selected), findings
 
 
 def _notes(subject: _Subject) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ from gradcheck.problem import Problem
 SMALLEST_RELEVANT = 1e-6
 # From further away a saturated function looks straight; the ladder may still grow there.
 LONGEST_START = 8.0
+# A neighbour close to a kink took steps that are far too small for others.
+SHORTEST_START = 1e-3
 NUMERICAL_REQUIRED = 1e-6
 
 
@@ -58,12 +60,13 @@ def measure_entries(
     for position in positions:
         index = tuple(int(i) for i in np.unravel_index(position, shape))
         analytic, scale = float(claim.analytic[index]), float(claim.scale[index])
+        default = first_step(scale, conditions)
         round_off = ROUND_OFF_UNITS * claim.unit * (abs(analytic) + SHARED_ROUND_OFF * largest)
         settings = LineSettings(
             slope=analytic,
             slope_round_off=round_off + JITTER_MULTIPLE * float(claim.jitter[index]),
             scale=scale,
-            first_step=start * scale if start else first_step(scale, conditions),
+            first_step=max(start * scale, SHORTEST_START * default) if start else default,
             required=claim.required,
             reference=SMALLEST_RELEVANT * typical if analytic else typical,
             comparing=claim.comparing,

@@ -79,7 +79,7 @@ def default_layer(name: str) -> str:
 
 
 def assign_layers(names: list[str], layers: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the layer of every name: from `layers` ({layer: names}) where it says, else by default.
+    """Return the layer of every name: what `layers` says, else what the name says.
 
     Raises
     ------

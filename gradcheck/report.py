@@ -1,4 +1,4 @@
-"""The report: frozen data about one check and its JSON; no rendering.
+"""The report: frozen data about one check; no rendering.
 
 A verdict is never stored on a whole: layers and reports derive theirs from their parts.
 """
@@ -8,19 +8,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 Severity = Literal["error", "note"]
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -152,7 +149,7 @@ class LayerReport:
 
     @property
     def worst(self) -> ParameterReport:
-        """The parameter to look at first: a failing one before an inconclusive one, then by error."""
+        """The parameter to look at first: failing before inconclusive, then by relative error."""
         return max(self.parameters, key=_urgency)
 
     @property
@@ -240,16 +237,9 @@ class GradientReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data: JSON types only, infinities and NaN as strings."""
-        encoded: dict[str, Any] = {"schema": SCHEMA_VERSION, "verdict": self.verdict}
-        encoded.update(_encode(self))
-        # A parameter's findings are the report's own objects: stored once, by position.
-        for parameter, data in zip(self.parameters, encoded["parameters"], strict=True):
-            data["findings"] = [self.findings.index(finding) for finding in parameter.findings]
-        encoded["layers"] = [
-            {"name": layer.name, "verdict": layer.verdict, "worst": layer.worst.name}
-            for layer in self.layers
-        ]
-        return encoded
+        from gradcheck.report_json import report_to_dict
+
+        return report_to_dict(self)
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the report as a JSON document."""
@@ -264,15 +254,9 @@ class GradientReport:
         ValueError
             when the data is of another schema version
         """
-        if data.get("schema") != SCHEMA_VERSION:
-            raise ValueError(f"schema must be {SCHEMA_VERSION}, got {data.get('schema')!r}")
-        findings = tuple(_decode_finding(finding) for finding in data["findings"])
-        kept = {item.name: data[item.name] for item in fields(cls)}
-        kept["findings"] = findings
-        kept["notes"] = tuple(data["notes"])
-        kept["seconds"] = _number(data["seconds"])
-        kept["parameters"] = tuple(_decode_parameter(p, findings) for p in data["parameters"])
-        return cls(**kept)
+        from gradcheck.report_json import report_from_dict
+
+        return report_from_dict(data)
 
     @classmethod
     def from_json(cls, text: str) -> GradientReport:
@@ -303,58 +287,6 @@ def _each_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def _equal_by_value(one: Any, other: object) -> bool:
     """Compare two reports field by field; arrays by value, NaN equal to NaN."""
-    return type(one) is type(other) and _encode(one) == _encode(other)
+    from gradcheck.report_json import encode
 
-
-def _encode(value: Any) -> Any:
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        # JSON has no NaN and no infinity.
-        return float(value) if math.isfinite(value) else str(float(value))
-    if isinstance(value, Mapping):
-        return {str(key): _encode(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_encode(item) for item in value]
-    return {item.name: _encode(getattr(value, item.name)) for item in fields(value)}
-
-
-def _number(value: float | str | None) -> Any:
-    return None if value is None else float(value)
-
-
-def _decode_finding(data: Mapping[str, Any]) -> Finding:
-    kept = dict(data)
-    kept["parameters"] = tuple(data["parameters"])
-    kept["alternatives"] = tuple(data["alternatives"])
-    return Finding(**kept)
-
-
-def _decode_comparison(data: Mapping[str, Any] | None) -> Comparison | None:
-    if data is None:
-        return None
-    numbers = {key: _number(data[key]) for key in data if key != "index"}
-    return Comparison(index=tuple(data["index"]), **numbers)
-
-
-def _decode_probe(data: Mapping[str, Any]) -> Probe:
-    numbers = {
-        key: _number(data[key]) for key in ("analytic", "numerical", "error_bar", "resolution")
-    }
-    return Probe(outcome=data["outcome"], evaluations=data["evaluations"], **numbers)
-
-
-def _decode_parameter(data: Mapping[str, Any], findings: tuple[Finding, ...]) -> ParameterReport:
-    kept = dict(data)
-    kept["shape"] = tuple(data["shape"])
-    kept["resolution"] = _number(data["resolution"])
-    kept["worst"] = _decode_comparison(data["worst"])
-    wrong = data["wrong"]
-    kept["wrong"] = None if wrong is None else np.array(wrong, dtype=bool).reshape(kept["shape"])
-    kept["probes"] = tuple(_decode_probe(probe) for probe in data["probes"])
-    kept["findings"] = tuple(findings[position] for position in data["findings"])
-    return ParameterReport(**kept)
+    return type(one) is type(other) and bool(encode(one) == encode(other))

@@ -1,0 +1,292 @@
+"""Rungs and windows: a ladder of differences extrapolated to step zero, with an error bar.
+
+A rung is a central difference at one step; neighbouring rungs form a window, which is extrapolated
+to h = 0. Its error bar is the sum of separately estimated parts: truncation, noise, kink and the
+round-off of the analytic side. A window counts only if it agrees with every window of smaller
+steps ("trust from below"): steps far above the length scale of a function can agree with each
+other and still be nonsense.
+
+References
+----------
+Ridders 1982, Advances in Engineering Software 4:75 (extrapolated differences).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+RATIO = 4.0
+# Six standard deviations: the noise estimate itself is good to a small factor only.
+NOISE_MULTIPLE = 6.0
+TRUNCATION_SAFETY = 2.0
+# A jump in slope has to stand out by this multiple of its own bar to be believed.
+JUMP_SIGNIFICANCE = 3.0
+# The bend of a smooth function shrinks like the step: by RATIO per rung, within this much.
+SMOOTH_SHRINKAGE = 0.2
+
+
+def _extrapolation_weights(powers: list[int]) -> tuple[float, ...]:
+    """Return w with sum w_k q(h_k) = q(0) for q spanned by h**powers, h_k = RATIO**-k."""
+    steps = RATIO ** -np.arange(len(powers))
+    basis = steps[:, None] ** np.array(powers)
+    first = np.zeros(len(powers))
+    first[0] = 1.0
+    return tuple(float(weight) for weight in np.linalg.solve(basis.T, first))
+
+
+# Central differences err in h**2, h**4, ...; second differences over h err in h, h**3, ...
+_EVEN = {count: _extrapolation_weights([2 * i for i in range(count)]) for count in (1, 2, 3, 4)}
+_ODD = {
+    count: _extrapolation_weights([0] + [2 * i - 1 for i in range(1, count)])
+    for count in (1, 2, 3, 4)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """Two evaluations at steps h and -h, with the analytic slope taken off.
+
+    Attributes
+    ----------
+    step: h
+    central: central difference, which estimates the discrepancy; errs in h**2, h**4, ...
+    bend: second difference over h; tends to the jump of the slope, to 0 like h where smooth
+    noise: standard deviation of one evaluation there
+    """
+
+    step: float
+    central: float
+    bend: float
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Neighbouring rungs extrapolated to step zero.
+
+    Attributes
+    ----------
+    top, bottom: rungs of the largest and of the smallest step
+    estimate: the discrepancy
+    truncation, noise, kink: parts of its error bar
+    jump, jump_bar: jump of the slope within reach of the steps, and how far it may be off
+    error: the whole error bar
+    """
+
+    top: int
+    bottom: int
+    estimate: float
+    truncation: float
+    noise: float
+    jump: float
+    jump_bar: float
+    kink: float = 0.0
+    error: float = math.inf
+
+    @property
+    def jump_is_significant(self) -> bool:
+        """Whether the jump stands out from its own error bar."""
+        return abs(self.jump) > JUMP_SIGNIFICANCE * self.jump_bar
+
+    @property
+    def largest_jump(self) -> float:
+        """How large the jump may be."""
+        return abs(self.jump) + self.jump_bar
+
+    def meets(self, other: Window) -> bool:
+        """Return whether the two intervals overlap."""
+        return abs(self.estimate - other.estimate) <= self.error + other.error
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How rungs are read.
+
+    Attributes
+    ----------
+    unverified_step: above it two rungs have not shown that their error falls like h**2
+    multiplier: widens the error bar for the number of comparisons made
+    round_off: of the analytic side
+    noise_factor: how much larger the noise is taken to be than it was measured
+    """
+
+    unverified_step: float
+    multiplier: float
+    round_off: float
+    noise_factor: float = 1.0
+
+
+def all_windows(rungs: Mapping[int, Rung], reading: Reading) -> list[Window]:
+    """Return every window of 2 to 4 neighbouring rungs, with its error bar."""
+    bare = [
+        _window([rungs[top + i] for i in range(count)], top, reading)
+        for top in sorted(rungs)
+        for count in (2, 3, 4)
+        if all(top + i in rungs for i in range(count))
+    ]
+    return [_with_error(window, bare, rungs, reading) for window in bare]
+
+
+def trusted(windows: Sequence[Window]) -> tuple[Window, bool]:
+    """Return the sharpest window that meets all of smaller steps, and whether any did not."""
+    best, clash = None, False
+    for window in windows:
+        smaller = (other for other in windows if other.top > window.top)
+        if all(window.meets(other) for other in smaller):
+            if best is None or window.error < best.error:
+                best = window
+        else:
+            clash = True
+    assert best is not None  # the window of smallest steps has none below it to meet
+    return best, clash
+
+
+def confirmed(windows: Sequence[Window], best: Window) -> bool:
+    """Return whether smaller steps see the discrepancy of the best window too.
+
+    One of them beyond its own error bar, or two of different steps that come out nearer to that
+    discrepancy than to none: their bars grow faster than their errors.
+    """
+    smaller = [window for window in windows if window.top > best.top]
+    ratios = {window.top: window.estimate / best.estimate for window in smaller}
+    if sum(0.5 < ratio < 2.0 for ratio in ratios.values()) >= 2:
+        return True
+    return any(abs(w.estimate) > w.error and ratios[w.top] > 0 for w in smaller)
+
+
+def smaller_steps_agree(windows: Sequence[Window], best: Window) -> bool:
+    """Return whether a clash is with larger steps only: aliasing, or kinks further out.
+
+    Of the windows of smallest steps, those of at least three different steps, the best among
+    them, have to agree with each other.
+    """
+    agreeing: list[Window] = []
+    for top in sorted({window.top for window in windows}, reverse=True):
+        these = [window for window in windows if window.top == top]
+        if not all(one.meets(other) for one in these for other in (*agreeing, *these)):
+            break
+        agreeing += these
+    return best in agreeing and len({window.top for window in agreeing}) >= 3
+
+
+def kink_at_origin(windows: Sequence[Window]) -> Window | None:
+    """Return the window that shows a jump of the slope best, if one persists to the smallest."""
+    significant = [window for window in windows if window.jump_is_significant]
+    persistent = [
+        window
+        for window in significant
+        if any(other.top > window.top for other in significant)
+        and all(
+            abs(other.jump - window.jump) <= other.jump_bar + window.jump_bar
+            for other in windows
+            if other.top > window.top
+        )
+    ]
+    if not persistent:
+        return None
+    return min(persistent, key=lambda w: w.truncation + w.noise + 0.5 * w.jump_bar)
+
+
+def _window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
+    count = len(rungs)
+    central = [rung.central for rung in rungs]
+    bend = [rung.bend for rung in rungs]
+    jitter = [rung.noise / rung.step for rung in rungs]
+    multiple = NOISE_MULTIPLE * reading.noise_factor
+    return Window(
+        top=top,
+        bottom=top + count - 1,
+        estimate=_dot(_EVEN[count], central),
+        truncation=_truncation(rungs, central, reading),
+        noise=multiple * _deviation(_EVEN[count], jitter),
+        jump=_dot(_ODD[count], bend),
+        jump_bar=_jump_truncation(bend) + multiple * _jump_deviation(_ODD[count], jitter),
+    )
+
+
+def _truncation(rungs: Sequence[Rung], central: Sequence[float], reading: Reading) -> float:
+    if len(rungs) == 2 and rungs[0].step > reading.unverified_step:
+        return abs(central[0] - central[1])
+    fewer, estimate = _EVEN[len(rungs) - 1], _dot(_EVEN[len(rungs)], central)
+    without_largest = abs(estimate - _dot(fewer, central[1:]))
+    without_smallest = abs(estimate - _dot(fewer, central[:-1]))
+    return TRUNCATION_SAFETY * max(without_largest, without_smallest / RATIO**2)
+
+
+def _jump_truncation(bend: Sequence[float]) -> float:
+    fewer, jump = _ODD[len(bend) - 1], _dot(_ODD[len(bend)], bend)
+    without_largest = abs(jump - _dot(fewer, bend[1:]))
+    without_smallest = abs(jump - _dot(fewer, bend[:-1]))
+    return TRUNCATION_SAFETY * max(
+        without_largest, without_smallest / RATIO ** min(len(bend) - 1, 2)
+    )
+
+
+def _deviation(weights: Sequence[float], jitter: Sequence[float]) -> float:
+    return math.sqrt(sum((w * j) ** 2 for w, j in zip(weights, jitter, strict=True)) / 2)
+
+
+def _jump_deviation(weights: Sequence[float], jitter: Sequence[float]) -> float:
+    spread = [w * j for w, j in zip(weights, jitter, strict=True)]
+    # The value at the origin is shared by all rungs, so its noise adds up linearly.
+    return math.sqrt(2 * sum(s * s for s in spread) + (2 * sum(spread)) ** 2)
+
+
+def _with_error(
+    window: Window, windows: Sequence[Window], rungs: Mapping[int, Rung], reading: Reading
+) -> Window:
+    above = [other for other in windows if other.top <= window.top]
+    kink = 0.5 * _jump_in_reach(window, above, rungs, reading)
+    # Two rungs may agree by accident where h**2 and h**4 cancel; what the window one step up
+    # leads to expect does not vanish with them.
+    order = 2 * (window.bottom - window.top)
+    expected = [
+        other.truncation / RATIO**order
+        for other in above
+        if other.top == window.top - 1 and other.bottom == window.bottom - 1
+    ]
+    truncation = max([window.truncation, *expected])
+    error = reading.multiplier * (truncation + window.noise + kink) + reading.round_off
+    return replace(window, truncation=truncation, kink=kink, error=error)
+
+
+def _jump_in_reach(
+    window: Window, above: Sequence[Window], rungs: Mapping[int, Rung], reading: Reading
+) -> float:
+    """Return how large a jump of the slope may be that all steps of the window reach across.
+
+    It is seen by every window of larger steps as well, unless one of those bounds it away.
+    """
+    seen = [
+        other.largest_jump
+        for other in above
+        if other.jump_is_significant and not _is_refuted(other, window, rungs, reading)
+    ]
+    return min([max(seen), *(other.largest_jump for other in above)]) if seen else 0.0
+
+
+def _is_refuted(
+    evidence: Window, window: Window, rungs: Mapping[int, Rung], reading: Reading
+) -> bool:
+    """Return whether a jump seen at large steps is only how a smooth function bends there.
+
+    Between those steps and the window, the bend of a smooth function shrinks like the step; a
+    jump within reach of the window keeps its size.
+    """
+    if rungs[evidence.bottom].step <= reading.unverified_step:
+        return False
+    for top in range(evidence.top, window.bottom - 1):
+        bends = [abs(rungs[top + i].bend) for i in range(3) if top + i in rungs]
+        if len(bends) == 3 and abs(evidence.jump) > bends[2]:
+            pairs = ((bends[0], bends[1]), (bends[1], bends[2]))
+            if all(abs(RATIO * low - high) < SMOOTH_SHRINKAGE * high for high, low in pairs):
+                return True
+    return False
+
+
+def _dot(weights: Sequence[float], values: Sequence[float]) -> float:
+    return sum(w * v for w, v in zip(weights, values, strict=True))
