@@ -23,8 +23,12 @@ RATIO = 4.0
 # Six standard deviations: the noise estimate itself is good to a small factor only.
 NOISE_MULTIPLE = 6.0
 TRUNCATION_SAFETY = 2.0
+# Above this part of the scale two rungs have not shown yet that the error falls like h**2.
+UNVERIFIED_ORDER = 0.02
 # A jump in slope has to stand out by this multiple of its own bar to be believed.
 JUMP_SIGNIFICANCE = 3.0
+# Part of its error bar beyond which a window of smaller steps confirms what a larger one saw.
+CONFIRMATION = 1 / 3
 # The bend of a smooth function shrinks like the step: by RATIO per rung, within this much.
 SMOOTH_SHRINKAGE = 0.2
 
@@ -108,13 +112,13 @@ class Reading:
 
     Attributes
     ----------
-    unverified_step: above it two rungs have not shown that their error falls like h**2
+    scale: step that counts as of order one
     multiplier: widens the error bar for the number of comparisons made
     round_off: of the analytic side
     noise_factor: how much larger the noise is taken to be than it was measured
     """
 
-    unverified_step: float
+    scale: float
     multiplier: float
     round_off: float
     noise_factor: float = 1.0
@@ -148,21 +152,22 @@ def trusted(windows: Sequence[Window]) -> tuple[Window, bool]:
 def confirmed(windows: Sequence[Window], best: Window) -> bool:
     """Return whether smaller steps see the discrepancy of the best window too.
 
-    One of them beyond its own error bar, or two of different steps that come out nearer to that
-    discrepancy than to none: their bars grow faster than their errors.
+    That is about the same discrepancy, well beyond their own noise: their error bars are wider,
+    but those are several times what noise does.
     """
-    smaller = [window for window in windows if window.top > best.top]
-    ratios = {window.top: window.estimate / best.estimate for window in smaller}
-    if sum(0.5 < ratio < 2.0 for ratio in ratios.values()) >= 2:
-        return True
-    return any(abs(w.estimate) > w.error and ratios[w.top] > 0 for w in smaller)
+    return any(
+        window.top > best.top
+        and abs(window.estimate) > CONFIRMATION * window.error
+        and 0.5 < window.estimate / best.estimate < 2.0
+        for window in windows
+    )
 
 
 def smaller_steps_agree(windows: Sequence[Window], best: Window) -> bool:
     """Return whether a clash is with larger steps only: aliasing, or kinks further out.
 
-    Of the windows of smallest steps, those of at least three different steps, the best among
-    them, have to agree with each other.
+    The windows of smallest steps have to agree with each other up to the step of the best one,
+    over at least three different steps.
     """
     agreeing: list[Window] = []
     for top in sorted({window.top for window in windows}, reverse=True):
@@ -170,7 +175,8 @@ def smaller_steps_agree(windows: Sequence[Window], best: Window) -> bool:
         if not all(one.meets(other) for one in these for other in (*agreeing, *these)):
             break
         agreeing += these
-    return best in agreeing and len({window.top for window in agreeing}) >= 3
+    tops = {window.top for window in agreeing} | {best.top}
+    return len(tops) >= 3 and best.top >= min(window.top for window in agreeing) - 1
 
 
 def kink_at_origin(windows: Sequence[Window]) -> Window | None:
@@ -209,12 +215,14 @@ def _window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
 
 
 def _truncation(rungs: Sequence[Rung], central: Sequence[float], reading: Reading) -> float:
-    if len(rungs) == 2 and rungs[0].step > reading.unverified_step:
+    if len(rungs) == 2 and rungs[0].step > UNVERIFIED_ORDER * reading.scale:
         return abs(central[0] - central[1])
     fewer, estimate = _EVEN[len(rungs) - 1], _dot(_EVEN[len(rungs)], central)
     without_largest = abs(estimate - _dot(fewer, central[1:]))
     without_smallest = abs(estimate - _dot(fewer, central[:-1]))
-    return TRUNCATION_SAFETY * max(without_largest, without_smallest / RATIO**2)
+    # The smallest step gains a factor RATIO**2, if steps are small enough for orders to show.
+    gain = RATIO if rungs[0].step > reading.scale else RATIO**2
+    return TRUNCATION_SAFETY * max(without_largest, without_smallest / gain)
 
 
 def _jump_truncation(bend: Sequence[float]) -> float:
@@ -277,7 +285,7 @@ def _is_refuted(
     Between those steps and the window, the bend of a smooth function shrinks like the step; a
     jump within reach of the window keeps its size.
     """
-    if rungs[evidence.bottom].step <= reading.unverified_step:
+    if rungs[evidence.bottom].step <= UNVERIFIED_ORDER * reading.scale:
         return False
     for top in range(evidence.top, window.bottom - 1):
         bends = [abs(rungs[top + i].bend) for i in range(3) if top + i in rungs]

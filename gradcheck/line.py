@@ -36,8 +36,6 @@ Limit = Literal["none", "precision", "noise", "kink", "budget", "domain_edge"]
 Evaluate = Callable[[float], tuple[float, float]]
 
 MAX_RUNGS = 14
-# Above this part of the scale two rungs have not shown yet that the error falls like h**2.
-UNVERIFIED_ORDER = 0.02
 # A step that agrees is good enough when its bar is this part of what is required.
 SHARPNESS = 0.1
 EPSILON = float(np.finfo(np.float64).eps)
@@ -184,7 +182,7 @@ class _Ladder:
         """Return every window of the rungs so far."""
         given = self.settings
         reading = Reading(
-            unverified_step=UNVERIFIED_ORDER * given.scale,
+            scale=given.scale,
             multiplier=self.conditions.multiplier,
             round_off=given.slope_round_off,
             noise_factor=noise_factor,
@@ -264,10 +262,16 @@ class _Ladder:
         kinked = kink_at_origin(windows)
         if kinked is not None and best.kink > best.truncation + best.noise:
             return self._kink(kinked)
-        settled = not clash and (self._agrees(best) or confirmed(windows, best))
+        # What smaller steps do not confirm was seen by accident: theirs are the bars to go by.
+        while not clash and not self._agrees(best) and not confirmed(windows, best):
+            windows = [window for window in windows if window.top > best.top]
+            if not windows:
+                clash = True
+                break
+            best, clash = trusted(windows)
         return self._result(
             best,
-            smoothness="smooth" if settled else "unresolved",
+            smoothness="unresolved" if clash else "smooth",
             limit=self._limit(best, noisier),
         )
 

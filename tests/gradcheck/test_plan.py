@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from gradcheck import check_gradients
+from gradcheck.plan import (
+    EVALUATIONS_PER_ENTRY,
+    PROBES,
+    SAMPLED_ENTRIES,
+    SWEEP_EVALUATIONS,
+    make_plan,
+)
+
+MOST = SWEEP_EVALUATIONS // EVALUATIONS_PER_ENTRY
+
+
+@pytest.mark.parametrize(
+    ("effort", "entries", "sweep"),
+    [
+        ("quick", 1, False),
+        ("auto", MOST, True),
+        ("auto", MOST + 1, False),
+        ("exhaustive", 10**9, True),
+    ],
+)
+def test_the_effort_decides_whether_every_entry_is_compared(effort, entries, sweep):
+    assert make_plan({"W": entries - 1, "b": 1}, effort).sweep is sweep
+
+
+def test_every_comparison_is_counted():
+    sizes = {"W": 6, "b": 2, "c": 1}
+    assert make_plan(sizes, "quick").comparisons == 3 * PROBES
+    assert make_plan(sizes, "exhaustive").comparisons == 3 * PROBES + 9
+
+
+def test_a_failing_parameter_is_swept_if_small_and_sampled_if_large():
+    plan = make_plan({"W": 10**9}, "auto")
+    assert plan.entries_of_failing(MOST) == MOST
+    assert plan.entries_of_failing(MOST + 1) == SAMPLED_ENTRIES
+
+
+@pytest.mark.parametrize("effort", ["fast", None, 1, []])
+def test_an_unknown_effort_is_an_error(effort):
+    with pytest.raises(
+        ValueError, match="effort must be one of 'quick', 'auto', 'exhaustive', got"
+    ):
+        make_plan({"W": 1}, effort)
+
+
+@pytest.mark.parametrize(("effort", "checked"), [("quick", 0), ("auto", 9), ("exhaustive", 9)])
+def test_a_passing_check_compares_as_many_entries_as_planned(effort, checked):
+    report = check_gradients(
+        lambda x: np.sum(x**2), lambda x: 2 * x, np.ones((3, 3)), effort=effort
+    )
+    assert report.ok
+    assert report["x"].checked_count == checked
+    assert len(report["x"].probes) == PROBES
+    assert report.settings["effort"] == effort
+
+
+def test_a_quick_check_of_a_wrong_gradient_looks_at_its_entries_only():
+    report = check_gradients(
+        lambda p: np.sum(p["a"] ** 2) + np.sum(p["b"] ** 2),
+        lambda p: {"a": 2 * p["a"], "b": 3 * p["b"]},
+        {"a": np.ones(4), "b": np.ones(5)},
+        effort="quick",
+    )
+    assert (report["a"].checked_count, report["b"].checked_count) == (0, 5)
+    assert report["b"].wrong.tolist() == [True] * 5
+
+
+def test_a_large_wrong_gradient_is_sampled_and_says_so():
+    x = np.linspace(1.0, 2.0, MOST + 1)
+    report = check_gradients(lambda x: np.sum(x**2), lambda x: 3 * x, x)
+    part = report["x"]
+    assert (part.verdict, part.checked_count) == ("fail", SAMPLED_ENTRIES)
+    assert part.wrong is None
+    assert part.wrong_count is None

@@ -1,0 +1,86 @@
+"""What is loaded when: seen from a fresh process each time."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"numpy", "rich", "pytest", "_pytest", "mlp"}
+
+
+def loaded_after(code, *options, cwd=None):
+    """Return the top-level modules that a fresh interpreter has loaded after running `code`."""
+    script = f"{code}\nimport sys, json\nsys.stderr.write(json.dumps(sorted(sys.modules)))\n"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *options, "-c", script],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.partition(".")[0] for name in json.loads(done.stderr)}
+
+
+def test_a_heavy_import_would_be_noticed():
+    assert loaded_after("import numpy") & HEAVY == {"numpy"}
+
+
+def test_importing_the_package_loads_nothing_heavy(tmp_path):
+    loaded = loaded_after("import gradcheck; dir(gradcheck); gradcheck.__version__", cwd=tmp_path)
+    assert "gradcheck" in loaded
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("module", ["report", "configuration", "targets", "pytest_plugin"])
+def test_these_modules_load_nothing_heavy(module):
+    assert not loaded_after(f"import gradcheck.{module}") & HEAVY
+
+
+def test_the_message_of_an_assertion_needs_no_rich():
+    code = (
+        "import gradcheck\n"
+        "try:\n"
+        "    gradcheck.assert_gradients(lambda x: x * x, lambda x: x, 3.0)\n"
+        "except gradcheck.GradientMismatch as error:\n"
+        "    assert str(error).startswith('x: 1 of 1 gradient wrong')\n"
+        "else:\n"
+        "    raise SystemExit('not raised')\n"
+    )
+    assert loaded_after(code) & HEAVY == {"numpy"}
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_is_printed_without_anything_heavy(option):
+    code = f"from gradcheck.cli import main\nassert main([{option!r}]) == 0"
+    assert not loaded_after(code) & HEAVY
+
+
+def test_a_wrong_command_line_is_answered_without_anything_heavy():
+    code = (
+        "import contextlib, io\n"
+        "from gradcheck.cli import main\n"
+        "with contextlib.redirect_stderr(io.StringIO()):\n"
+        "    assert main(['--effort', 'exhaustiv']) == 2\n"
+    )
+    assert not loaded_after(code) & HEAVY
+
+
+def test_the_help_of_the_command_names_its_options():
+    done = subprocess.run(
+        [sys.executable, "-m", "gradcheck", "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("usage: gradcheck")
+    assert "--effort" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_name_is_loaded_on_first_use_and_kept():
+    code = (
+        "import sys, gradcheck\n"
+        "assert 'gradcheck.report' not in sys.modules\n"
+        "first = gradcheck.GradientReport\n"
+        "assert 'gradcheck.report' in sys.modules\n"
+        "assert vars(gradcheck)['GradientReport'] is first\n"
+    )
+    assert not loaded_after(code) & HEAVY
