@@ -274,7 +274,9 @@ def _jump_in_reach(
         for other in above
         if other.jump_is_significant and not _is_refuted(other, window, rungs, reading)
     ]
-    return min([max(seen), *(other.largest_jump for other in above)]) if seen else 0.0
+    # A window that reaches further down says nothing about kinks between its steps and ours.
+    bounds = [other.largest_jump for other in above if other.bottom <= window.bottom]
+    return min([max(seen), *bounds]) if seen else 0.0
 
 
 def _is_refuted(

@@ -160,11 +160,11 @@ def test_an_allowed_import_is_not_accused(module, source):
 
 
 def cycle(files):
-    """Return a ring of modules that import each other when they are loaded, None if there is none."""
+    """Return a ring of modules that need each other to be loaded, None where there is none."""
     graph = {}
     for module, source in files.items():
         names = imported(module_level(ast.parse(source)), module)
-        graph[module] = {name for name in files if name != module and _reaches(names, name)}
+        graph[module] = {_home(name, files) for name in names} & set(files) - {module}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -172,8 +172,9 @@ def cycle(files):
     return None
 
 
-def _reaches(names, module):
-    return any(name == module or name.rpartition(".")[0] == module for name in names)
+def _home(name, files):
+    """Return the module that an imported name is, or is in."""
+    return name if name in files else name.rpartition(".")[0]
 
 
 def test_no_modules_import_each_other_in_a_ring():

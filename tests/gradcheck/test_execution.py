@@ -31,7 +31,7 @@ def refuse():
 
 
 VIEWS = {
-    "float64": lambda: AWKWARD.copy(),
+    "float64": AWKWARD.copy,
     "float32": lambda: AWKWARD.astype(np.float32),
     "longdouble": lambda: AWKWARD.astype(np.longdouble),
     "fortran": lambda: np.asfortranarray(AWKWARD.reshape(2, 3)),
@@ -280,7 +280,7 @@ def test_a_live_parameter_must_be_a_writeable_array():
     frozen.flags.writeable = False
     for leaf, got in ((frozen, "float64 array of shape"), (1.0, "float 1.0")):
         with pytest.raises(TypeError, match=f"'W' of an in-place .* writeable array, got {got}"):
-            check(Problem(lambda: 0.0, lambda: {}, {"W": leaf}, in_place=True))
+            check(Problem(lambda: 0.0, dict, {"W": leaf}, in_place=True))
 
 
 def test_read_only_parameters_are_fine_where_copies_are_handed_out():
@@ -351,7 +351,7 @@ def test_a_float32_loss_is_evaluated_in_float64_where_its_code_allows():
     assert evaluator.loss() == float(np.float32(0.1)) ** 2
 
 
-@pytest.mark.parametrize("outcome", [lambda: refuse(), lambda: np.nan, lambda: None])
+@pytest.mark.parametrize("outcome", [refuse, lambda: np.nan, lambda: None])
 def test_a_loss_that_wants_float32_keeps_it(outcome):
     def loss(x):
         return np.sum(x) if x.dtype == np.float32 else outcome()

@@ -298,7 +298,7 @@ def test_a_stopped_check_still_reports_every_selected_parameter_in_order():
         lambda x: x.copy(),
         lambda x: x.tolist(),
         lambda x: [tuple(row) for row in x],
-        lambda x: np.asfortranarray(x),
+        np.asfortranarray,
         lambda x: x.T.copy().T,
         W.copy(),
         W.tolist(),

@@ -57,7 +57,7 @@ def test_a_wrong_gradient_raises_with_its_report():
 
 
 def test_an_undecided_gradient_raises_another_exception():
-    with pytest.raises(GradientInconclusive, match="^x: 1 of 1 gradient undecided") as caught:
+    with pytest.raises(GradientInconclusive, match=r"^x: 1 of 1 gradient undecided") as caught:
         assert_gradients(undefined, right, START)
     assert isinstance(caught.value, GradientMismatch)
     assert caught.value.report.verdict == "inconclusive"
@@ -189,5 +189,5 @@ def test_a_report_built_elsewhere_can_be_raised():
     )
     finding = Finding("GC900", "unexplained", "title", "evidence", "suggestion", ("W",))
     report = GradientReport("net", (part,), (finding,), 1, 1, 0.0, 7, {})
-    with pytest.raises(GradientMismatch, match="^W: 1 of 1 gradient wrong"):
+    with pytest.raises(GradientMismatch, match=r"^W: 1 of 1 gradient wrong"):
         raise GradientMismatch(report)

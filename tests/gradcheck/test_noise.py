@@ -1,0 +1,60 @@
+"""The measured noise against noise that was put in."""
+
+import numpy as np
+import pytest
+
+from gradcheck.directions import entry_scales, noise_directions
+from gradcheck.execution import Evaluator
+from gradcheck.noise import difference_table_noise, measure_noise
+from gradcheck.problem import Problem
+
+
+def noise_of(loss, point):
+    evaluator = Evaluator(Problem(loss, point, point))
+    noise = measure_noise(evaluator, noise_directions(entry_scales(evaluator.original), seed=0))
+    return noise, evaluator
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("deviation", [1e-12, 1e-8, 1e-5])
+def test_noise_in_a_table_of_a_smooth_function_is_found(seed, deviation):
+    rng = np.random.default_rng(seed)
+    steps = np.arange(9) * deviation
+    values = np.exp(steps) + deviation * rng.standard_normal(9)
+    found, state = difference_table_noise(values)
+    assert state == "measured"
+    assert deviation / 5 < found < deviation * 5
+
+
+def test_smooth_differences_are_not_taken_for_noise():
+    found, state = difference_table_noise(np.exp(np.arange(9) * 1e-2))
+    assert (found, state) == (0.0, "too_large") or found < 1e-14
+
+
+def test_round_off_is_the_least_noise_there_is():
+    noise, evaluator = noise_of(lambda x: float(np.sum(x**2)), np.array([1.0, 2.0]))
+    assert noise.deterministic
+    assert 1e-16 < noise.deviation / noise.value < 1e-14
+    assert evaluator.evaluations <= 20
+
+
+def test_float32_inside_is_noise():
+    def loss(x):
+        return float(np.sum(np.sin(x.astype(np.float32))))
+
+    noise, _ = noise_of(loss, np.linspace(0.1, 1.0, 10))
+    assert 1e-9 < noise.deviation / noise.value < 1e-6
+
+
+def test_random_loss_is_not_deterministic_and_its_spread_is_the_noise():
+    rng = np.random.default_rng(0)
+    noise, _ = noise_of(lambda x: float(x @ x) + 1e-3 * rng.standard_normal(), np.ones(3))
+    assert not noise.deterministic
+    assert 2e-4 < noise.deviation < 5e-3
+
+
+def test_measuring_leaves_the_parameters_alone():
+    point = np.array([1.0, 2.0])
+    _, evaluator = noise_of(lambda x: float(x @ x), point)
+    assert evaluator.changed_parameters() == ()
+    assert point.tolist() == [1.0, 2.0]
