@@ -106,8 +106,8 @@ def measurement_findings(measured: Mapping[str, Measured], noise: Noise) -> tupl
         ),
         (codes.KINK, [n for n, j in judged.items() if j.kinks], "between the one-sided slopes in"),
         *(
-            (code, [n for n, j in judged.items() if j.limit == limit and j.reason], "limits")
-            for limit, code in _LIMITS.items()
+            (code, [n for n, j in judged.items() if j.limit == limit and j.reason], phrase)
+            for limit, (code, phrase) in _limits(noise).items()
         ),
     )
     findings = [
@@ -122,11 +122,13 @@ def measurement_findings(measured: Mapping[str, Measured], noise: Noise) -> tupl
     return tuple(findings)
 
 
-_LIMITS = {
-    "precision": codes.LIMITED_BY_PRECISION,
-    "noise": codes.NOISY_LOSS,
-    "domain_edge": codes.DOMAIN_EDGE,
-}
+def _limits(noise: Noise) -> dict[str, tuple[codes.Code, str]]:
+    jitter = f"the loss, {noise.value:.3g}, jitters by {noise.deviation:.1e}"
+    return {
+        "precision": (codes.LIMITED_BY_PRECISION, f"{jitter}, too much for a sharp look at"),
+        "noise": (codes.NOISY_LOSS, f"{jitter}, far more than round-off; undecided are"),
+        "domain_edge": (codes.DOMAIN_EDGE, "it raises or is not finite on one side or both in"),
+    }
 
 
 def _about(name: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from gradcheck.execution import Evaluator
 from gradcheck.measuring import Task, measure_parameters
 from gradcheck.parameters import assign_layers, select_names
 from gradcheck.plan import Effort, Plan, make_plan
-from gradcheck.preflight import Preflight, run_preflight
+from gradcheck.preflight import Preflight, mutated, run_preflight
 from gradcheck.problem import Problem, as_problem, network_layers
 from gradcheck.report import Finding, GradientReport, ParameterReport
 
@@ -133,8 +133,12 @@ def check(
     )
     subject = _subject(as_problem(problem, name), options)
     evaluator = subject.evaluator
-    flight = run_preflight(evaluator, subject.selected)
-    parameters, findings = _stopped(subject, flight) if flight.stopped else _run(subject, flight)
+    try:
+        flight = run_preflight(evaluator, subject.selected)
+        reports = _stopped(subject, flight) if flight.stopped else _run(subject, flight)
+    finally:
+        evaluator.restore()
+    parameters, findings = reports
     return GradientReport(
         name=subject.problem.title,
         parameters=parameters,
@@ -152,8 +156,7 @@ def _subject(problem: Problem, options: Options) -> _Subject:
     evaluator = Evaluator(problem)
     names = [name for name, array in evaluator.original.items() if array.size]
     if not names:
-        found = ", ".join(evaluator.skipped) or "none"
-        raise NothingToCheck(f"parameters must hold an array of floats; other leaves: {found}")
+        raise NothingToCheck(f"parameters must hold an array of floats{_other_leaves(evaluator)}")
     selected = select_names(names, options.only, options.exclude)
     if not selected:
         raise NothingToCheck(f"exclude leaves no parameter of {', '.join(names)}")
@@ -165,6 +168,13 @@ def _subject(problem: Problem, options: Options) -> _Subject:
         layers=assign_layers(list(evaluator.original), _known_layers(problem, names)),
         plan=make_plan({name: evaluator.original[name].size for name in selected}, options.effort),
     )
+
+
+def _other_leaves(evaluator: Evaluator) -> str:
+    if evaluator.skipped:
+        names = ", ".join(evaluator.skipped)
+        return f", got only integers or other types in {names}; convert with .astype(float)"
+    return ", got only empty ones" if evaluator.original else ", got nothing"
 
 
 def _known_layers(problem: Problem, names: list[str]) -> Mapping[str, Sequence[str]] | None:
@@ -193,6 +203,8 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
         required_resolution=subject.options.required_resolution,
     )
     measured, noise = measure_parameters(task, flight)
+    if changed := subject.evaluator.changed_parameters():
+        return _stopped(subject, mutated(flight.values, subject.selected, "loss", changed))
     findings = (*flight.findings, *measurement_findings(measured, noise))
     reports = {
         name: measured_report(found, originals[name], subject.layers[name], findings)
@@ -207,7 +219,7 @@ def _notes(subject: _Subject) -> tuple[str, ...]:
     notes = []
     if subject.evaluator.skipped:
         skipped = ", ".join(subject.evaluator.skipped)
-        notes.append(f"not checked, as integers and booleans have no derivative: {skipped}")
+        notes.append(f"not checked, as only floats have a derivative: {skipped}")
     empty = [name for name, array in subject.evaluator.original.items() if not array.size]
     if empty:
         notes.append(f"not checked, as they are empty: {', '.join(empty)}")
@@ -221,13 +233,19 @@ def _whole(name: str, value: Any) -> int:
 
 
 def _patterns(name: str, value: str | Sequence[str] | None) -> tuple[str, ...]:
-    given = (value,) if isinstance(value, str) else tuple(value or ())
+    given: tuple[Any, ...] = (value,)
+    if not isinstance(value, str):
+        given = tuple(value) if isinstance(value, Iterable) else () if value is None else given
     if not all(isinstance(pattern, str) for pattern in given):
         raise TypeError(f"{name} must be names of parameters, got {value!r}")
     return given
 
 
 def _positive(name: str, value: float | None) -> float | None:
-    if value is not None and not 0 < value < 1:
+    if value is None:
+        return None
+    if not isinstance(value, float | int | np.floating):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not 0 < value < 1:
         raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
-    return value
+    return float(value)

@@ -6,9 +6,10 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+from gradcheck.suggestions import did_you_mean
 
 EFFORTS = ("quick", "auto", "exhaustive")
 
@@ -67,8 +68,7 @@ def _configuration(path: Path) -> Configuration:
     known = [field.name for field in fields(Configuration) if field.name != "folder"]
     for key in settings:
         if key not in known:
-            close = get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"there are {', '.join(known)}"
             raise ConfigurationError(f"{path}: unknown key {key!r} in [tool.gradcheck]; {hint}")
     values = {key: _READERS[key](value, f"{path}: {key}") for key, value in settings.items()}
     return Configuration(folder=path.parent, **values)
@@ -96,8 +96,8 @@ def _seed(value: Any, where: str) -> int:
 def _effort(value: Any, where: str) -> str:
     if value in EFFORTS and isinstance(value, str):
         return value
-    close = get_close_matches(str(value), EFFORTS, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    tip = did_you_mean(value, EFFORTS)
+    hint = f"; {tip}" if tip else ""
     raise ConfigurationError(f"{where} must be one of {', '.join(EFFORTS)}, got {value!r}{hint}")
 
 

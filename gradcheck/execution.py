@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,18 @@ class Evaluator:
     ----------
     original: the floating-point parameters as they were given, by name; never handed out
     working: the arrays the user's code gets: copies, or for an in-place problem the live arrays
-    skipped: names of leaves without a derivative (integers, booleans), handed on untouched
+    skipped: names of leaves without a derivative (integers, booleans, text), handed on as copies
     evaluations, gradient_calls: calls of the user's code so far
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.leaves = flatten(problem.parameters)
-        self.original: dict[str, Array] = {}
-        self.skipped: tuple[str, ...] = ()
-        for name, leaf in self.leaves.items():
-            self._take(name, leaf)
+        taken = {
+            name: _floats(name, leaf, live=problem.in_place) for name, leaf in self.leaves.items()
+        }
+        self.original = {name: array for name, array in taken.items() if array is not None}
+        self.skipped = tuple(name for name, array in taken.items() if array is None)
         self.working = {
             name: self.leaves[name] if problem.in_place else array.copy(order="K")
             for name, array in self.original.items()
@@ -47,24 +49,8 @@ class Evaluator:
         self._scalars = [
             name for name in self.original if not isinstance(self.leaves[name], np.ndarray)
         ]
-
-    def _take(self, name: str, leaf: Any) -> None:
-        array = np.asanyarray(leaf)
-        if array.dtype.kind == "c":
-            raise TypeError(f"parameter {name!r} must be real, got {array.dtype}")
-        if array.dtype.kind in "iub":
-            self.skipped += (name,)
-            return
-        if array.dtype.kind != "f":
-            raise TypeError(
-                f"parameter {name!r} must be an array of floats, got {_described(leaf)}"
-            )
-        if self.problem.in_place and not (isinstance(leaf, np.ndarray) and leaf.flags.writeable):
-            raise TypeError(
-                f"parameter {name!r} of an in-place problem must be a writeable array, "
-                f"got {_described(leaf)}"
-            )
-        self.original[name] = array.copy(order="K")
+        fixed = {name: self.leaves[name] for name in self.skipped}
+        self._fixed = {k: leaf.copy() for k, leaf in fixed.items() if isinstance(leaf, np.ndarray)}
 
     def loss(self) -> float:
         """Return the loss at the working arrays.
@@ -109,6 +95,19 @@ class Evaluator:
         finally:
             self.restore(changes)
 
+    def changed_by_loss_at(self, changes: Mapping[str, Array]) -> tuple[str, ...]:
+        """Return the names of arrays that the loss, called with some changed, changes itself."""
+        with self._changed(changes):
+            before = {name: array.copy() for name, array in self.working.items()}
+            try:
+                with np.errstate(all="ignore"):
+                    self.loss()
+            except Exception:
+                pass
+            changed = _differing(self.working, before)
+        self.restore()
+        return changed
+
     def loss_at_entry(self, name: str, index: tuple[int, ...], value: Any) -> float:
         """Return the loss with one entry changed; NaN where it cannot be evaluated."""
         working = self.working[name]
@@ -128,11 +127,15 @@ class Evaluator:
 
     def changed_parameters(self) -> tuple[str, ...]:
         """Return the names of working arrays that no longer hold the original values."""
-        return tuple(
-            name
-            for name, array in self.original.items()
-            if not np.array_equal(self.working[name], array, equal_nan=True)
-        )
+        return _differing(self.working, self.original)
+
+    def data_digest(self) -> bytes:
+        """Return a digest of the arrays in `args`, which changes when they do."""
+        digest = blake2b()
+        for leaf in flatten(list(self.problem.args)).values():
+            if isinstance(leaf, np.ndarray) and leaf.dtype.kind != "O":
+                digest.update(np.ascontiguousarray(leaf).data.cast("B") if leaf.size else b"")
+        return digest.digest()
 
     def use_double_precision(self) -> bool:
         """Evaluate the loss in float64 where the user's code allows it, and say whether it does.
@@ -176,19 +179,50 @@ class Evaluator:
 
     def _handed_out(self) -> Any:
         """Return new containers, so that only the arrays themselves are shared between calls."""
-        if not self._scalars:
+        if not self._scalars and not self._fixed:
             return self._containers(self.working)
         scalars = {
-            name: float(self.working[name])
-            if isinstance(self.leaves[name], float)
-            else self.working[name][()]
+            name: self.working[name][()]
+            if isinstance(self.leaves[name], np.generic)
+            else float(self.working[name])
             for name in self._scalars
         }
-        return self._containers(self.working | scalars)
+        return self._containers(self.working | scalars | self._fixed)
+
+
+def _floats(name: str, leaf: Any, *, live: bool) -> Array | None:
+    """Return a copy of a parameter that has a derivative, None for a leaf that has none."""
+    if leaf is None or isinstance(leaf, str | bytes) or callable(leaf):
+        return None
+    array = np.asanyarray(leaf)
+    if array.dtype.kind in "iub":
+        return None
+    if array.dtype.kind == "c":
+        raise TypeError(f"parameter {name!r} must be real, got {array.dtype}")
+    if isinstance(leaf, np.ma.MaskedArray):
+        raise TypeError(f"parameter {name!r} must not be a masked array; check .filled(...)")
+    if array.dtype.kind != "f":
+        raise TypeError(f"parameter {name!r} must be an array of floats, got {_described(leaf)}")
+    if live and not (isinstance(leaf, np.ndarray) and leaf.flags.writeable):
+        raise TypeError(
+            f"parameter {name!r} of an in-place problem must be a writeable array, "
+            f"got {_described(leaf)}"
+        )
+    if not np.all(np.isfinite(array)):
+        bad = array[~np.isfinite(array)].flat[0]
+        raise ValueError(f"parameter {name!r} must be finite, got {bad}")
+    return array.copy(order="K")
+
+
+def _differing(one: Mapping[str, Array], other: Mapping[str, Array]) -> tuple[str, ...]:
+    return tuple(name for name in one if not np.array_equal(one[name], other[name], equal_nan=True))
 
 
 def _scalar(result: Any) -> float:
-    array = np.asarray(result)
+    try:
+        array = np.asarray(result)
+    except ValueError:  # such as a pair of a number and an array
+        raise LossNotScalar(f"loss must be one real number, got {_described(result)}") from None
     if array.size != 1 or array.dtype.kind not in "fiub":
         raise LossNotScalar(f"loss must be one real number, got {_described(result)}")
     return float(array.reshape(()))

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
+
+from gradcheck.suggestions import did_you_mean
 
 Parameters = Mapping[str, Any]
 
@@ -83,11 +86,15 @@ def assign_layers(names: list[str], layers: Mapping[str, Any] | None) -> dict[st
 
     Raises
     ------
-    ValueError
-        when `layers` names an unknown parameter, or one parameter twice
+    TypeError, ValueError
+        when `layers` is no mapping to names, names an unknown parameter, or one parameter twice
     """
+    if layers is not None and not isinstance(layers, Mapping):
+        raise TypeError(f"layers must map a layer to names of parameters, got {layers!r}")
     assigned: dict[str, str] = {}
     for layer, members in (layers or {}).items():
+        if isinstance(members, str):
+            raise TypeError(f"layers[{layer!r}] must be a list of names, got {members!r}")
         for name in members:
             if name not in names:
                 raise ValueError(f"layers[{layer!r}] names {unknown_name(name, names)}")
@@ -126,8 +133,7 @@ def _matching(names: Sequence[str], patterns: Sequence[str], option: str) -> set
 
 def unknown_name(name: object, names: list[str]) -> str:
     """Return the end of a sentence about a name that does not exist, with the nearest that does."""
-    close = get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
+    hint = did_you_mean(name, names) or f"there are {', '.join(names)}"
     return f"an unknown parameter {name!r}; {hint}"
 
 
@@ -173,16 +179,18 @@ def _rebuilder(template: Any, path: str) -> Callable[[Parameters], Any]:
 def _assembler(template: Any, keys: list[str]) -> Callable[[list[Any]], Any]:
     """Return a function that puts values into a new container of the template's type."""
     if isinstance(template, Mapping):
-        # A copy keeps the type and what else it carries, such as a default factory.
+        make = _mapping_maker(template)
+
         def assemble(values: list[Any]) -> Any:
-            twin = copy.copy(template) if isinstance(template, dict) else dict(template)
-            twin.update(zip(template, values, strict=True))
-            return twin
+            return make(zip(template, values, strict=True))
 
     elif is_dataclass(template):
+        computed = _cached_properties(template)
 
         def assemble(values: list[Any]) -> Any:
             twin = copy.copy(template)
+            for name in computed:
+                vars(twin).pop(name, None)  # it was computed from the old fields
             for key, value in zip(keys, values, strict=True):
                 object.__setattr__(twin, key, value)  # also where the dataclass is frozen
             return twin
@@ -195,6 +203,25 @@ def _assembler(template: Any, keys: list[str]) -> Callable[[list[Any]], Any]:
     else:
         assemble = type(template)
     return assemble
+
+
+def _cached_properties(template: Any) -> list[str]:
+    held = getattr(template, "__dict__", {})
+    kind = type(template)
+    return [name for name in held if isinstance(getattr(kind, name, None), cached_property)]
+
+
+def _mapping_maker(template: Mapping[Any, Any]) -> Callable[[Any], Any]:
+    """Return a function from pairs to a mapping of the template's type, else to a dict."""
+    if isinstance(template, defaultdict):
+        return lambda pairs: defaultdict(template.default_factory, pairs)
+    kind: Any = type(template)
+    try:
+        made = kind(template.items())
+    except Exception:
+        return dict
+    # An attribute dict, an ordered one: made anew, it shares nothing with the user's own.
+    return kind if list(made) == list(template) else dict
 
 
 def _walk_like(

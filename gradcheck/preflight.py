@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from gradcheck.report import Finding
 
 # Two backprops of the same numbers may differ by this many units of round-off (threads).
 REPEATABLE_UNITS = 256.0
+# A step that stays inside any domain and is large enough to be noticed.
+NEARBY = 1.0 + 2.0**-20
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Preflight:
 
     Attributes
     ----------
-    value, again: the loss, twice; NaN where there is none
+    values: the loss, twice; NaN where there is none
     analytic: the gradient by parameter name, in float64; without those that cannot be compared
     dtypes: what dtype the gradient came in
     jitter: by how much each entry differed between two calls, only where random
@@ -33,8 +35,7 @@ class Preflight:
     stopped: why nothing could be compared; "" otherwise
     """
 
-    value: float
-    again: float
+    values: tuple[float, float]
     analytic: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     dtypes: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
     jitter: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
@@ -49,51 +50,70 @@ def run_preflight(evaluator: Evaluator, selected: tuple[str, ...]) -> Preflight:
     Exceptions of the user's code propagate.
     """
     try:
-        value, again = evaluator.loss(), evaluator.loss()
+        data = evaluator.data_digest()
+        values = evaluator.loss(), evaluator.loss()
     except LossNotScalar as error:
         finding = codes.LOSS_NOT_SCALAR.finding(str(error))
-        return Preflight(np.nan, np.nan, findings=(finding,), stopped=finding.title)
-    if not np.isfinite(value):
-        finding = codes.NOT_FINITE.finding(f"the loss is {value} at the given parameters")
-        return Preflight(value, again, findings=(finding,), stopped=f"the loss is {value}")
-    if changed := evaluator.changed_parameters():
-        return _mutated(evaluator, value, again, "loss", changed)
-    first = evaluator.gradient()
-    if changed := evaluator.changed_parameters():
-        return _mutated(evaluator, value, again, "gradient", changed)
+        return Preflight((np.nan, np.nan), findings=(finding,), stopped=finding.title)
+    if not np.isfinite(values[0]):
+        finding = codes.NOT_FINITE.finding(f"the loss is {values[0]} at the given parameters")
+        return Preflight(values, findings=(finding,), stopped=f"the loss is {values[0]}")
+    # Once more a little way off, for code that renormalises what is normalised already.
+    moved = {name: evaluator.original[name] * NEARBY for name in selected}
+    changed = evaluator.changed_parameters() or evaluator.changed_by_loss_at(moved)
+    if changed:
+        return mutated(values, selected, "loss", changed)
     try:
-        # Copied before the second call, which may write into the same buffers.
-        before = {name: array.copy() for name, array in _arrays(evaluator, first).items()}
-        after = _arrays(evaluator, evaluator.gradient())
+        # Copied before the next call, which may write into the same buffers.
+        gradients = [_copied(evaluator, selected) for _ in range(2)]
+        if any(
+            _difference(gradients[0][name], gradients[1][name]) is not None for name in selected
+        ):
+            gradients.append(_copied(evaluator, selected))
     except StructureMismatch as error:
         finding = codes.WRONG_STRUCTURE.finding(str(error), selected)
         failed = dict.fromkeys(selected, "wrong structure")
-        return Preflight(value, again, findings=(finding,), failed=failed, stopped=finding.title)
-    return _compared(evaluator, selected, (value, again), before, after)
+        return Preflight(values, findings=(finding,), failed=failed, stopped=finding.title)
+    if changed := evaluator.changed_parameters():
+        return mutated(values, selected, "gradient", changed)
+    if evaluator.data_digest() != data:
+        finding = codes.MUTATES_DATA.finding("the arrays in args are not what they were")
+        failed = dict.fromkeys(selected, "a call changes args")
+        return Preflight(values, findings=(finding,), failed=failed, stopped=finding.title)
+    return _compared(evaluator, selected, values, gradients)
 
 
-def _mutated(
-    evaluator: Evaluator, value: float, again: float, what: str, changed: tuple[str, ...]
+def mutated(
+    values: tuple[float, float], selected: tuple[str, ...], what: str, changed: tuple[str, ...]
 ) -> Preflight:
-    evaluator.restore()
+    """Return what stops a check whose loss or gradient changes the parameters it is given."""
     finding = codes.MUTATES_PARAMETERS.finding(f"the {what} changed {', '.join(changed)}", changed)
-    failed = dict.fromkeys(changed, f"the {what} changes it")
-    return Preflight(value, again, findings=(finding,), failed=failed, stopped=finding.title)
+    # Where it changes others only, what is selected cannot be trusted either.
+    blamed = set(changed) & set(selected) or selected
+    failed = dict.fromkeys(blamed, f"the {what} changes {', '.join(changed)}")
+    return Preflight(values, findings=(finding,), failed=failed, stopped=finding.title)
 
 
-def _arrays(evaluator: Evaluator, gradient: Any) -> dict[str, Array]:
-    """Return the gradient's arrays by parameter name."""
-    found = flatten_like(evaluator.problem.parameters, gradient, evaluator.original)
-    arrays = {}
-    for name in evaluator.original:
-        array = np.asarray(found[name])
-        if array.dtype.kind not in "fiub":
-            raise StructureMismatch(f"{name} must be an array of numbers, got {_kind(found[name])}")
-        arrays[name] = array
-    return arrays
+def _copied(evaluator: Evaluator, selected: tuple[str, ...]) -> dict[str, Array]:
+    """Return copies of the arrays that one call of the gradient returns, by parameter name."""
+    gradient = evaluator.gradient()
+    found = flatten_like(evaluator.problem.parameters, gradient, selected)
+    return {name: _array(name, found[name]).copy() for name in selected}
+
+
+def _array(name: str, value: Any) -> Array:
+    try:
+        array = np.asarray(value)
+    except ValueError:  # a ragged list
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        raise StructureMismatch(f"{name} must be an array of real numbers, got {_kind(value)}")
+    return array
 
 
 def _kind(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} of shape {value.shape}"
     return "None" if value is None else f"{type(value).__name__} {value!r}"[:80]
 
 
@@ -101,8 +121,7 @@ def _compared(
     evaluator: Evaluator,
     selected: tuple[str, ...],
     values: tuple[float, float],
-    before: Mapping[str, Array],
-    after: Mapping[str, Array],
+    gradients: Sequence[Mapping[str, Array]],
 ) -> Preflight:
     findings: list[Finding] = []
     failed: dict[str, str] = {}
@@ -111,56 +130,69 @@ def _compared(
         evidence = f"two calls at the same parameters: {values[0]!r} and {values[1]!r}"
         findings.append(codes.NONDETERMINISTIC_LOSS.finding(evidence))
     for name in selected:
-        array, parameter = before[name], evaluator.original[name]
-        error = _unusable(name, array, parameter) or _accumulated(name, array, after[name])
+        calls, parameter = [gradient[name] for gradient in gradients], evaluator.original[name]
+        error = _unusable(name, calls, parameter) or _accumulated(name, calls)
         if error is not None:
             findings.append(error)
             failed[name] = error.evidence.removeprefix(f"{name}: ")
             continue
+        array = calls[0]
         if array.dtype.kind != "f" or array.dtype.itemsize < parameter.dtype.itemsize:
             evidence = f"{name}: {array.dtype} for a {parameter.dtype} parameter"
             findings.append(codes.WRONG_DTYPE.finding(evidence, (name,)))
-        if (change := _difference(array, after[name])) is not None:
+        if (change := _difference(calls[0], calls[1])) is not None:
             jitter[name] = change
             evidence = f"{name}: two equal calls differ by up to {float(change.max()):.1e}"
             findings.append(codes.NONDETERMINISTIC_GRADIENT.finding(evidence, (name,)))
     sound = [name for name in selected if name not in failed]
     return Preflight(
-        *values,
-        analytic={name: _double(before[name]) for name in sound},
-        dtypes={name: before[name].dtype for name in sound},
+        values,
+        analytic={name: _double(gradients[0][name]) for name in sound},
+        dtypes={name: gradients[0][name].dtype for name in sound},
         jitter=jitter,
         findings=tuple(findings),
         failed=failed,
     )
 
 
-def _unusable(name: str, array: Array, parameter: Array) -> Finding | None:
+def _unusable(name: str, calls: Sequence[Array], parameter: Array) -> Finding | None:
     """Return what makes a gradient impossible to compare."""
-    if array.shape != parameter.shape:
-        evidence = f"{name}: gradient of shape {array.shape}, parameter of shape {parameter.shape}"
-        return codes.WRONG_SHAPE.finding(evidence, (name,))
-    if not np.all(np.isfinite(array)):
-        return codes.NOT_FINITE.finding(f"{name}: {_where_not_finite(array)}", (name,))
+    for array in calls:
+        if array.shape != parameter.shape:
+            shapes = f"gradient of shape {array.shape}, parameter of shape {parameter.shape}"
+            return codes.WRONG_SHAPE.finding(f"{name}: {shapes}", (name,))
+        if not np.all(np.isfinite(array)):
+            return codes.NOT_FINITE.finding(f"{name}: {_where_not_finite(array)}", (name,))
     return None
 
 
-def _accumulated(name: str, first: Array, second: Array) -> Finding | None:
-    if _difference(first, second) is None or _difference(2.0 * _double(first), second) is not None:
+def _accumulated(name: str, calls: Sequence[Array]) -> Finding | None:
+    """Return the finding that every call adds the same to what the one before returned."""
+    if len(calls) < 3 or _difference(calls[0], calls[1]) is None:
         return None
-    evidence = f"{name}: the second of two equal calls returned twice the first"
+    first, second, third = (_double(array) for array in calls)
+    if _difference(third - second, second - first, unit=_unit(calls[0])) is not None:
+        return None
+    evidence = f"{name}: equal calls return more and more, the same amount each time"
     return codes.STATEFUL_GRADIENT.finding(evidence, (name,))
 
 
-def _difference(first: Array, second: Array) -> npt.NDArray[np.float64] | None:
+def _unit(array: Array) -> float:
+    return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+
+
+def _difference(
+    first: Array, second: Array, unit: float | None = None
+) -> npt.NDArray[np.float64] | None:
     """Return how far two gradients of one point differ per entry, None if only by rounding."""
     if first.shape != second.shape:
         return np.full(first.shape, np.inf)
-    change = np.abs(_double(second) - _double(first))
+    with np.errstate(invalid="ignore"):  # inf - inf
+        change = np.abs(_double(second) - _double(first))
     size = float(np.max(np.abs(first), initial=0.0))
-    unit = float(np.finfo(first.dtype).eps) if first.dtype.kind == "f" else 0.0
-    # A NaN is a difference too.
-    return None if np.all(change <= REPEATABLE_UNITS * unit * size) else change
+    allowed = REPEATABLE_UNITS * (_unit(first) if unit is None else unit) * size
+    # Compared this way round, a NaN is a difference too.
+    return None if np.all(change <= allowed) else change
 
 
 def _double(array: Array) -> npt.NDArray[np.float64]:

@@ -62,6 +62,8 @@ class Problem:
                 "gradient must be a function returning (value, gradient) where loss is None, "
                 f"got {type(self.gradient).__name__}"
             )
+        if not isinstance(self.args, tuple | list):
+            raise TypeError(f"args must be a tuple, got {type(self.args).__name__}")
         if self.in_place and self.args:
             raise ValueError("args must be empty for an in-place problem: its functions take none")
 

@@ -9,8 +9,9 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from gradcheck.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -213,9 +214,8 @@ class GradientReport:
             if parameter.name == name:
                 return parameter
         names = [parameter.name for parameter in self.parameters]
-        close = get_close_matches(str(name), names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
-        raise KeyError(f"no parameter named {name!r}{hint}")
+        hint = did_you_mean(name, names) or f"there are {', '.join(names)}"
+        raise KeyError(f"no parameter named {name!r}; {hint}")
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a report has three verdicts; use report.ok or report.verdict")

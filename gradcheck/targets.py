@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from gradcheck import importing
+from gradcheck.suggestions import did_you_mean
 
 BUILTIN_MODULES = ("mlp.problems", "mlp.faults")
 
@@ -203,8 +204,7 @@ def _nearby_module(name: str, folder: Path) -> str | None:
             found = place.relative_to(folder).as_posix()
             return f"{found} exists; try {found}:ATTR"
     known = [path.stem for path in folder.glob("*.py")]
-    close = get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else None
+    return did_you_mean(name, known)
 
 
 def _target(source: str, module: ModuleType, attribute: str) -> Target:
@@ -228,8 +228,8 @@ def _attribute(source: str, module: ModuleType, dotted: str) -> Any:
 
 def _similar(holder: Any, missing: str) -> str | None:
     names = [name for name in dir(holder) if not name.startswith("_")]
-    close = get_close_matches(missing, names, n=1)
-    tips = [f"did you mean {close[0]!r}?"] if close else []
+    tip = did_you_mean(missing, names)
+    tips = [tip] if tip else []
     here = (
         [item.attribute for item in checkable(holder, "")] if isinstance(holder, ModuleType) else []
     )

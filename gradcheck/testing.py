@@ -17,6 +17,9 @@ class GradientMismatch(AssertionError):
     report: the full report of the check
     """
 
+    # pytest's summary has some 30 characters for a message; a module's name would take them.
+    __module__ = "builtins"
+
     def __init__(self, report: GradientReport) -> None:
         from gradcheck.rendering import render_message
 
@@ -24,11 +27,24 @@ class GradientMismatch(AssertionError):
         self.report = report
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.report,)
+        return _mismatch, (self.report,)
 
 
 class GradientInconclusive(GradientMismatch):
     """A gradient could be neither confirmed nor refuted."""
+
+    __module__ = "builtins"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _inconclusive, (self.report,)
+
+
+def _mismatch(report: GradientReport) -> GradientMismatch:
+    return GradientMismatch(report)
+
+
+def _inconclusive(report: GradientReport) -> GradientInconclusive:
+    return GradientInconclusive(report)
 
 
 def assert_gradients(
@@ -51,7 +67,7 @@ def assert_gradients(
 
     Parameters
     ----------
-    loss, gradient, parameters: as in `check_gradients`
+    loss, gradient, parameters: as in `check_gradients`; or a Problem alone
     allow_inconclusive: whether to let through what could be neither confirmed nor refuted
 
     Returns
@@ -72,16 +88,19 @@ def assert_gradients(
     >>> report = assert_gradients(lambda x: np.sum(x**2), lambda x: 2 * x, np.array([1.0, 2.0]))
     """
     __tracebackhide__ = True
-    from gradcheck.checking import check_gradients
+    from gradcheck.checking import check
+    from gradcheck.problem import Problem, is_problem
 
-    report = check_gradients(
-        loss,
-        gradient,
-        parameters,
-        args=args,
+    problem = loss
+    if not is_problem(loss):
+        if parameters is None:
+            raise TypeError("parameters must be given, unless a Problem is all there is")
+        problem = Problem(loss, gradient, parameters, args=args, sizes=sizes or {}, layers=layers)
+    elif not (gradient is parameters is None and not (args or sizes or layers)):
+        raise TypeError("a Problem must be given alone: it has its own gradient, parameters, args")
+    report = check(
+        problem,
         name=name,
-        sizes=sizes,
-        layers=layers,
         seed=seed,
         effort=effort,
         only=only,

@@ -31,6 +31,7 @@ REASONS = {
     "kink": "kinks of the loss",
     "budget": "the number of evaluations per line",
     "domain_edge": "the loss cannot be evaluated on both sides",
+    "jitter": "the gradient changes from call to call",
 }
 
 
@@ -105,7 +106,7 @@ def judge(
     required = claim.required
     derivatives = [*(p.derivative for p in probes), *(e.derivative for e in entries)]
     kinks = sum(is_subgradient(derivative) for derivative in derivatives)
-    limit = _limit(derivatives, required)
+    limit = "jitter" if claim.jitter.any() else _limit(derivatives, required)
     resolution = _resolution(probes, entries)
     if any(outcome(derivative) == "disagrees" for derivative in derivatives):
         return Judgement("fail", "", limit, resolution, all_zero=False, kinks=kinks)

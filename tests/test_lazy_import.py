@@ -32,9 +32,13 @@ def test_importing_the_package_loads_nothing_heavy(tmp_path):
     assert not loaded & HEAVY
 
 
-@pytest.mark.parametrize("module", ["report", "configuration", "targets", "pytest_plugin"])
+@pytest.mark.parametrize("module", ["report", "configuration", "targets"])
 def test_these_modules_load_nothing_heavy(module):
     assert not loaded_after(f"import gradcheck.{module}") & HEAVY
+
+
+def test_loading_the_plugin_into_pytest_adds_nothing_heavy():
+    assert loaded_after("import pytest, gradcheck.pytest_plugin") & HEAVY == {"pytest", "_pytest"}
 
 
 def test_the_message_of_an_assertion_needs_no_rich():

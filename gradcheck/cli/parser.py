@@ -6,12 +6,12 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
 from gradcheck import __version__
 from gradcheck.configuration import EFFORTS, Configuration
+from gradcheck.suggestions import did_you_mean
 
 FORMATS = ("text", "json", "svg")
 COLORS = ("auto", "always", "never")
@@ -78,7 +78,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if unknown:
         option = unknown[0].split("=")[0]
         known = [text for action in parser._actions for text in action.option_strings]
-        raise UsageError(f"unknown option {option!r}", _did_you_mean(option, known))
+        raise UsageError(f"unknown option {option!r}", did_you_mean(option, known))
     return typed
 
 
@@ -231,16 +231,11 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
     def chosen(text: str) -> str:
         if text in choices:
             return text
-        tip = _did_you_mean(text, choices)
+        tip = did_you_mean(text, choices)
         hint = f"; {tip}" if tip else ""
         raise argparse.ArgumentTypeError(f"must be one of {', '.join(choices)}, got {text!r}{hint}")
 
     return chosen
-
-
-def _did_you_mean(typed: str, known: Sequence[str]) -> str | None:
-    close = get_close_matches(typed, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else None
 
 
 def _wrapped(text: str) -> str:

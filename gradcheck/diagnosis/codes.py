@@ -89,6 +89,12 @@ MUTATES_PARAMETERS = Code(
     "a call changes the parameters it was given",
     "work on a copy; look for -=, *=, out= or a view of the parameter",
 )
+MUTATES_DATA = Code(
+    "GC111",
+    "mutates_data",
+    "a call changes the data it was given",
+    "work on a copy; look for -=, *=, out= or shuffle on what comes in as args",
+)
 STATEFUL_GRADIENT = Code(
     "GC112",
     "stateful_gradient",

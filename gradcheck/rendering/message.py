@@ -13,19 +13,21 @@ if TYPE_CHECKING:
 NAMES_IN_FIRST_LINE = 2
 CULPRITS = 4
 CAUSES = 2
+# pytest prints a message twice where CI is set.
+LINES = 12
 
 
 def render_message(report: GradientReport, *, rerun: str | None = None) -> str:
     """Return the verdict in one line, then at most about ten lines of what supports it."""
-    lines = [_first_line(report)]
-    lines += _limited([_culprit(part) for part in _with_verdict(report, "fail")])
-    lines += _limited(_reasons(_with_verdict(report, "inconclusive")))
+    body = _limited([_culprit(part) for part in _with_verdict(report, "fail")])
+    body += _limited(_reasons(_with_verdict(report, "inconclusive")))
     errors = [finding for finding in report.findings if finding.severity == "error"]
     for finding in errors[:CAUSES]:
-        lines += [f"  {_cause(finding)}", f"    {wording.printable(finding.evidence)}"]
-    lines.append(f"  {wording.tally(report)}, seed {report.seed}")
+        body += [f"  {_cause(finding)}", f"    {wording.printable(finding.evidence)}"]
+    last = [f"  {wording.tally(report)}, seed {report.seed}"]
     if rerun is not None:
-        lines.append(f"  rerun: {rerun}")
+        last.append(f"  rerun: {rerun}")
+    lines = [_first_line(report), *body[: LINES - 1 - len(last)], *last]
     return "\n".join(lines)
 
 

@@ -240,7 +240,7 @@ def test_integers_and_booleans_are_handed_on_and_named(leaf):
     report = check_gradients(loss, lambda p: {"W": 2 * p["W"]}, {"W": np.ones(2), "steps": leaf})
     assert report.ok
     assert [part.name for part in report.parameters] == ["W"]
-    assert report.notes == ("not checked, as integers and booleans have no derivative: steps",)
+    assert report.notes == ("not checked, as only floats have a derivative: steps",)
     assert all(np.array_equal(each, leaf) for each in seen)
 
 
@@ -266,8 +266,7 @@ def test_empty_arrays_are_named_in_a_note():
     [
         (np.ones(2) * 1j, "parameter 'W' must be real, got complex128"),
         (np.array([1.0, 2.0], dtype=object), "'W' must be an array of floats, got object array of"),
-        ("relu", "'W' must be an array of floats, got str 'relu'"),
-        (None, "'W' must be an array of floats, got NoneType None"),
+        (np.ma.array([1.0, 2.0]), "'W' must not be a masked array"),
     ],
 )
 def test_a_parameter_that_cannot_be_moved_is_an_error(leaf, message):
@@ -328,7 +327,7 @@ def test_away_from_the_point_no_loss_is_nan():
 
 
 def test_changed_parameters_are_named_and_restored():
-    evaluator = Evaluator(Problem(lambda p: 0.0, {}, {"a": np.ones(2), "b": np.array([np.nan])}))
+    evaluator = Evaluator(Problem(lambda p: 0.0, {}, {"a": np.ones(2), "b": np.ones(1)}))
     assert evaluator.changed_parameters() == ()
     evaluator.working["a"][1] = 2.0
     assert evaluator.changed_parameters() == ("a",)

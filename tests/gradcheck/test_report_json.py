@@ -108,8 +108,12 @@ def test_what_is_not_json_would_be_noticed():
 
 @given(reports())
 def test_any_report_survives_json(report):
-    assert GradientReport.from_json(report.to_json()) == report
-    assert GradientReport.from_dict(report.to_dict()) == report
+    twin = GradientReport.from_json(report.to_json())
+    assert twin == report
+    # Equality looks at the entries, of which an array of shape (0, 3) has none.
+    assert [np.shape(p.wrong) for p in twin.parameters] == [
+        np.shape(p.wrong) for p in report.parameters
+    ]
 
 
 @given(reports())

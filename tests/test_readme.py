@@ -1,0 +1,31 @@
+"""Every Python block of the README runs, in order, and says what its comments promise."""
+
+import re
+from pathlib import Path
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
+def test_readme_examples_run(capsys):
+    names = {}
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    printed = capsys.readouterr().out.rstrip().splitlines()[-1]
+    promised = re.search(r"print\(report\) +# (.*)", README).group(1)
+    assert printed.startswith(promised)
+    assert names["report"]["b"].worst.relative_error > 0.9
+    names["test_gradient"]()
+
+
+def test_readme_has_the_two_commands():
+    commands = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
+    assert commands == ["pip install . && gradcheck", 'pip install ".[test]" && pytest']
+
+
+def test_files_that_the_readme_shows_exist():
+    root = Path(__file__).parents[1]
+    links = re.findall(r"\]\(([^):]+)\)", README)
+    assert links
+    assert [link for link in links if not (root / link).exists()] == []
