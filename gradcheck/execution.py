@@ -211,7 +211,8 @@ def _floats(name: str, leaf: Any, *, live: bool) -> Array | None:
     if not np.all(np.isfinite(array)):
         bad = array[~np.isfinite(array)].flat[0]
         raise ValueError(f"parameter {name!r} must be finite, got {bad}")
-    return array.copy(order="K")
+    copied: Array = array.copy(order="K")
+    return copied
 
 
 def _differing(one: Mapping[str, Array], other: Mapping[str, Array]) -> tuple[str, ...]:

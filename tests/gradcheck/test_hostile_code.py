@@ -69,7 +69,7 @@ def test_a_loss_that_renormalises_its_parameters_is_noticed_though_they_start_no
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_parameter_that_is_not_finite_is_refused(value):
-    with pytest.raises(ValueError, match=f"parameter 'x' must be finite, got {value}"):
+    with pytest.raises(ValueError, match=rf"parameter 'x' must be finite, got {value}"):
         check_gradients(sq, twice, np.array([1.0, value]))
 
 
@@ -224,7 +224,7 @@ def test_a_gradient_of_the_selected_parameters_is_enough():
 
 @pytest.mark.parametrize("args", [3, np.ones((3, 2)), {"X": 3}, "ab"])
 def test_args_must_be_a_tuple_or_list(args):
-    with pytest.raises(TypeError, match="^args must be"):
+    with pytest.raises(TypeError, match=r"^args must be"):
         check_gradients(lambda w, *a: sq(w), lambda w, *a: 2 * w, X, args=args)
 
 
