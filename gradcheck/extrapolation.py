@@ -153,10 +153,11 @@ def confirmed(windows: Sequence[Window], best: Window) -> bool:
     """Return whether smaller steps see the discrepancy of the best window too.
 
     That is about the same discrepancy, well beyond their own noise: their error bars are wider,
-    but those are several times what noise does.
+    but those are several times what noise does. An estimate hangs on its smallest step, so a
+    window that ends where the best one does is no second witness.
     """
     return any(
-        window.top > best.top
+        window.bottom > best.bottom
         and abs(window.estimate) > CONFIRMATION * window.error
         and 0.5 < window.estimate / best.estimate < 2.0
         for window in windows

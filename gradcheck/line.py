@@ -264,7 +264,7 @@ class _Ladder:
             return self._kink(kinked)
         # What smaller steps do not confirm was seen by accident: theirs are the bars to go by.
         while not clash and not self._agrees(best) and not confirmed(windows, best):
-            windows = [window for window in windows if window.top > best.top]
+            windows = [window for window in windows if window.bottom > best.bottom]
             if not windows:
                 clash = True
                 break

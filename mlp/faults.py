@@ -15,7 +15,7 @@ import numpy as np
 
 from mlp.activations import identity, sigmoid
 from mlp.arrays import Array, LayerParameters, NetworkParameters
-from mlp.initialisers import lecun_normal
+from mlp.initialisers import unit_normal
 from mlp.layers import Dense, DenseCache
 from mlp.losses import half_mean_squared_norm
 from mlp.network import Network, dense_network
@@ -64,7 +64,7 @@ def _twin(name: str, hidden: tuple[int, int], seed: int) -> Problem:
         sigmoid,
         identity,
         half_mean_squared_norm,
-        initialiser=lecun_normal,
+        initialiser=unit_normal,
         bias_scale=0.5,
     )
     inputs = rng.standard_normal((BATCH, INPUTS))
