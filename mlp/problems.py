@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import resources
+from pathlib import Path
 
 import numpy as np
 
@@ -157,6 +157,7 @@ def load_digits() -> tuple[Array, Array]:
     -------
     images, (1797, 64), 8 x 8 pixels row by row from 0 (paper) to 1 (ink); labels, (1797,).
     """
-    with resources.files("mlp").joinpath("data/digits.npz").open("rb") as file:
+    # Not by the name of the package: the user may have an mlp of their own.
+    with (Path(__file__).parent / "data" / "digits.npz").open("rb") as file:
         arrays = np.load(file)
         return arrays["images"] / DIGIT_LEVELS, arrays["labels"].astype(int)

@@ -106,7 +106,7 @@ def test_no_sigmoid_of_the_gallery_is_saturated(seed):
     for problem in (faults.correct(seed), faults.correct_square(seed)):
         _, caches = problem.network.forward(problem.parameters, problem.args[0])
         largest = max(np.abs(cache.preactivation).max() for cache in caches[:-1])
-        assert 1 < largest < 6
+        assert 1 < largest < 16  # a sigmoid has a slope of 1e-7 there
 
 
 @pytest.mark.parametrize(
