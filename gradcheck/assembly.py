@@ -14,7 +14,13 @@ from gradcheck.noise import Noise
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.report import Comparison, Finding, ParameterReport, Probe
-from gradcheck.verdict import Judgement, outcome, probe_resolution, wrong_entries
+from gradcheck.verdict import (
+    Judgement,
+    is_subgradient,
+    outcome,
+    probe_resolution,
+    wrong_entries,
+)
 
 
 @dataclass(frozen=True)
@@ -32,9 +38,13 @@ class Measured:
     judgement: Judgement
     is_rounding: bool = False
 
-    def rounded(self, judgement: Judgement) -> Measured:
-        """Return the same measurements under the judgement of the float64 gradient."""
-        return replace(self, judgement=judgement, is_rounding=True)
+    def rounded(self, judgement: Judgement, error: float) -> Measured:
+        """Return the same measurements under the judgement of the float64 gradient.
+
+        The gradient as it is given is good to its rounding `error` only, relative to its norm.
+        """
+        resolution = max(judgement.resolution or 0.0, error)
+        return replace(self, judgement=replace(judgement, resolution=resolution), is_rounding=True)
 
 
 def stopped_reports(
@@ -165,7 +175,7 @@ def _relative(error: float, analytic: float, numerical: float) -> float:
 
 def _is_unresolved(entry: EntryMeasurement) -> bool:
     size = max(abs(entry.analytic), abs(entry.derivative.value))
-    return not entry.derivative.error_bar <= size
+    return is_subgradient(entry.derivative) or not entry.derivative.error_bar <= size
 
 
 def _probe(measurement: ProbeMeasurement) -> Probe:

@@ -135,7 +135,7 @@ def check(
     evaluator = subject.evaluator
     try:
         flight = run_preflight(evaluator, subject.selected)
-        reports = _stopped(subject, flight) if flight.stopped else _run(subject, flight)
+        reports = _run(subject, flight) if flight.analytic else _stopped(subject, flight)
     finally:
         evaluator.restore()
     parameters, findings = reports

@@ -18,13 +18,15 @@ SMALLEST_MAGNITUDE, LARGEST_MAGNITUDE = 0.5, 1.5
 NOISE_DIRECTIONS = (1_000_000, 1_000_001)
 # A tensor this much smaller than its neighbours (zero biases) says nothing about its own scale.
 NEGLIGIBLE = 1e-6
+VANISHING = 1e-14
 
 
 def entry_scales(parameters: Mapping[str, Array]) -> dict[str, Floats]:
     """Return for every entry the distance that counts as of order one.
 
-    The larger of its size and the root mean square of its parameter; for a parameter that is
-    zero or negligible beside the others, the others' typical size; 1 where all are zero.
+    The larger of its size and the root mean square of its parameter, unless it is negligible
+    beside that without being zero; for a parameter that is zero or negligible beside the others,
+    the others' typical size; 1 where all are zero.
     """
     sizes = {name: _root_mean_square(array) for name, array in parameters.items()}
     positive = [size for size in sizes.values() if size > 0.0]
@@ -32,7 +34,10 @@ def entry_scales(parameters: Mapping[str, Array]) -> dict[str, Floats]:
     scales = {}
     for name, array in parameters.items():
         floor = sizes[name] if sizes[name] > NEGLIGIBLE * typical else typical
-        scales[name] = np.maximum(np.abs(array.astype(np.float64)), floor)
+        size = np.abs(array.astype(np.float64))
+        # An entry far below the others is in another unit; one further below is about zero.
+        alone = (size > VANISHING * floor) & (size < NEGLIGIBLE * floor)
+        scales[name] = np.where(alone, size, np.maximum(size, floor))
     return scales
 
 
@@ -54,11 +59,14 @@ def noise_directions(scales: Mapping[str, Floats], seed: int) -> list[dict[str, 
     ]
 
 
-def _root_mean_square(array: Array) -> float:
-    if array.size == 0:
-        return 0.0
-    largest = float(np.max(np.abs(array)))
+def norm(values: npt.ArrayLike) -> float:
+    """Return the Euclidean norm, which squares of 1e-200 or 1e200 do not spoil."""
+    array = np.asarray(values, dtype=np.float64)
+    largest = float(np.max(np.abs(array), initial=0.0))
     if largest == 0.0 or not np.isfinite(largest):
-        return 0.0
-    # Divided first: squares of 1e-200 would be lost.
-    return largest * float(np.sqrt(np.mean((array.astype(np.float64) / largest) ** 2)))
+        return largest
+    return largest * float(np.linalg.norm(array / largest))
+
+
+def _root_mean_square(array: Array) -> float:
+    return norm(array) / float(np.sqrt(max(array.size, 1)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.directions import Floats, entry_scales, noise_directions
+from gradcheck.directions import Floats, entry_scales, noise_directions, norm
 from gradcheck.execution import Evaluator
 from gradcheck.line import (
     Conditions,
@@ -22,7 +22,13 @@ from gradcheck.line import (
 )
 from gradcheck.noise import measure_noise
 from gradcheck.parameters import rebuilder
-from gradcheck.probes import JITTER_MULTIPLE, ROUND_OFF_UNITS, SHARED_ROUND_OFF, Claim
+from gradcheck.probes import (
+    FINEST,
+    JITTER_MULTIPLE,
+    ROUND_OFF_UNITS,
+    SHARED_ROUND_OFF,
+    Claim,
+)
 from gradcheck.problem import Problem
 
 # An entry this much smaller than its parameter's typical one is compared at that size: beside it
@@ -52,7 +58,7 @@ def measure_entries(
 ) -> tuple[EntryMeasurement, ...]:
     """Return the slopes along the entries at these flat positions, in this order."""
     shape = claim.analytic.shape
-    typical = float(np.sqrt(np.mean(claim.analytic**2)))
+    typical = norm(claim.analytic) / math.sqrt(claim.analytic.size)
     largest = float(np.max(np.abs(claim.analytic)))
     measured = []
     # Neighbouring entries like similar steps: each starts where the last one ended.
@@ -61,10 +67,11 @@ def measure_entries(
         index = tuple(int(i) for i in np.unravel_index(position, shape))
         analytic, scale = float(claim.analytic[index]), float(claim.scale[index])
         default = first_step(scale, conditions)
+        jitter = float(claim.jitter[index] + claim.rounding[index])
         round_off = ROUND_OFF_UNITS * claim.unit * (abs(analytic) + SHARED_ROUND_OFF * largest)
         settings = LineSettings(
             slope=analytic,
-            slope_round_off=round_off + JITTER_MULTIPLE * float(claim.jitter[index]),
+            slope_round_off=round_off + FINEST * abs(analytic) + JITTER_MULTIPLE * jitter,
             scale=scale,
             first_step=max(start * scale, SHORTEST_START * default) if start else default,
             required=claim.required,
@@ -87,6 +94,8 @@ def _line(evaluator: Evaluator, name: str, index: tuple[int, ...], analytic: flo
 
     def evaluate(step: float) -> tuple[float, float]:
         moved = kind(origin + step)
+        if moved == origin:  # the step is below what the entry's precision can show
+            return math.nan, 0.0
         return evaluator.loss_at_entry(name, index, moved), analytic * (float(moved) - origin)
 
     return evaluate
@@ -132,6 +141,7 @@ def numerical_gradient(
     True
     """
     evaluator = Evaluator(Problem(loss, parameters, parameters, args=args))
+    evaluator.use_double_precision()
     scales = entry_scales(evaluator.original)
     noise = measure_noise(evaluator, noise_directions(scales, seed=0))
     if not math.isfinite(noise.value):
@@ -142,7 +152,9 @@ def numerical_gradient(
     bars: dict[str, Floats] = {}
     for name, scale in scales.items():
         nothing = np.zeros(scale.shape)
-        claim = Claim(name, nothing, scale, 0.0, nothing, NUMERICAL_REQUIRED, comparing=False)
+        claim = Claim(
+            name, nothing, scale, 0.0, nothing, nothing, NUMERICAL_REQUIRED, comparing=False
+        )
         measured = measure_entries(evaluator, conditions, claim, range(scale.size))
         values[name] = np.array([m.derivative.value for m in measured]).reshape(scale.shape)
         bars[name] = np.array([m.derivative.error_bar for m in measured]).reshape(scale.shape)

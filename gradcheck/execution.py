@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.parameters import flatten, rebuilder
+from gradcheck.parameters import flatten, flatten_like, rebuilder
 from gradcheck.problem import Problem
 
 Array = npt.NDArray[Any]
@@ -73,6 +73,17 @@ class Evaluator:
         if self.problem.loss is None:
             return self._value_and_gradient()[1]
         return self._called(self.problem.gradient, "gradient")
+
+    def gradient_at(
+        self, changes: Mapping[str, Array], names: Collection[str]
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Return the named parts of the gradient with some parameters changed; {} if it raises."""
+        try:
+            with np.errstate(all="ignore"), self._changed(changes):
+                found = flatten_like(self.problem.parameters, self.gradient(), names)
+                return {name: np.array(found[name], dtype=np.float64) for name in names}
+        except Exception:
+            return {}
 
     def loss_at(self, changes: Mapping[str, Array]) -> float:
         """Return the loss with some parameters changed; NaN where it cannot be evaluated.

@@ -75,6 +75,7 @@ class Window:
     Attributes
     ----------
     top, bottom: rungs of the largest and of the smallest step
+    step: the largest step
     estimate: the discrepancy
     truncation, noise, kink: parts of its error bar
     jump, jump_bar: jump of the slope within reach of the steps, and how far it may be off
@@ -83,6 +84,7 @@ class Window:
 
     top: int
     bottom: int
+    step: float
     estimate: float
     truncation: float
     noise: float
@@ -149,18 +151,23 @@ def trusted(windows: Sequence[Window]) -> tuple[Window, bool]:
     return best, clash
 
 
-def confirmed(windows: Sequence[Window], best: Window) -> bool:
+def confirmed(windows: Sequence[Window], best: Window, scale: float) -> bool:
     """Return whether smaller steps see the discrepancy of the best window too.
 
-    That is about the same discrepancy, well beyond their own noise: their error bars are wider,
-    but those are several times what noise does. An estimate hangs on its smallest step, so a
-    window that ends where the best one does is no second witness.
+    One of them within the scale has to see about the same, well beyond its own noise, and none
+    may point elsewhere: their error bars are wider, but those are several times what noise does.
+    An estimate hangs on its smallest step, so a window that ends where the best one does is no
+    second witness.
     """
-    return any(
-        window.bottom > best.bottom
+    witnesses = [window for window in windows if window.bottom > best.bottom]
+    return all(
+        abs(window.estimate - best.estimate) <= CONFIRMATION * window.error + best.error
+        for window in witnesses
+    ) and any(
+        window.step <= scale
         and abs(window.estimate) > CONFIRMATION * window.error
         and 0.5 < window.estimate / best.estimate < 2.0
-        for window in windows
+        for window in witnesses
     )
 
 
@@ -207,6 +214,7 @@ def _window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
     return Window(
         top=top,
         bottom=top + count - 1,
+        step=rungs[0].step,
         estimate=_dot(_EVEN[count], central),
         truncation=_truncation(rungs, central, reading),
         noise=multiple * _deviation(_EVEN[count], jitter),
@@ -236,13 +244,13 @@ def _jump_truncation(bend: Sequence[float]) -> float:
 
 
 def _deviation(weights: Sequence[float], jitter: Sequence[float]) -> float:
-    return math.sqrt(sum((w * j) ** 2 for w, j in zip(weights, jitter, strict=True)) / 2)
+    return math.hypot(*(w * j for w, j in zip(weights, jitter, strict=True))) / math.sqrt(2)
 
 
 def _jump_deviation(weights: Sequence[float], jitter: Sequence[float]) -> float:
     spread = [w * j for w, j in zip(weights, jitter, strict=True)]
     # The value at the origin is shared by all rungs, so its noise adds up linearly.
-    return math.sqrt(2 * sum(s * s for s in spread) + (2 * sum(spread)) ** 2)
+    return math.hypot(math.sqrt(2) * math.hypot(*spread), 2 * sum(spread))
 
 
 def _with_error(

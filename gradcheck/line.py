@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,6 +36,7 @@ Limit = Literal["none", "precision", "noise", "kink", "budget", "domain_edge"]
 Evaluate = Callable[[float], tuple[float, float]]
 
 MAX_RUNGS = 14
+FAR_BELOW = (4, 5)
 # A step that agrees is good enough when its bar is this part of what is required.
 SHARPNESS = 0.1
 EPSILON = float(np.finfo(np.float64).eps)
@@ -136,8 +137,12 @@ def differentiate(
     conditions, settings: what is known about the loss and about the line
     """
     ladder = _Ladder(evaluate, conditions, settings)
-    ladder.add(0)
-    ladder.add(1)
+    for index in (0, 1):
+        ladder.add(index)
+    if not settings.comparing or settings.slope == 0.0:
+        # Nothing speaks against a plateau that two steps see, unless much smaller ones do.
+        for index in FAR_BELOW:
+            ladder.add(index)
     while (rung := ladder.next_rung()) is not None:
         for index in rung:
             ladder.add(index)
@@ -152,6 +157,8 @@ class _Ladder:
         self.conditions = conditions
         self.settings = settings
         self.rungs: dict[int, Rung] = {}
+        self.flat: set[int] = set()
+        self.quantum = math.inf
         self.tried: set[int] = set()
         self.evaluations = 0
 
@@ -168,6 +175,11 @@ class _Ladder:
         if math.isfinite(central) and math.isfinite(bend):
             noise = self._noise(step, max(abs(above), abs(below)))
             self.rungs[index] = Rung(step, central, bend, noise)
+            change = max(abs(above - given.value), abs(below - given.value))
+            if change == 0.0:
+                self.flat.add(index)
+            else:
+                self.quantum = min(self.quantum, change)
 
     def _noise(self, step: float, size: float) -> float:
         """Return the noise of values of this size: round-off follows them as they grow."""
@@ -187,7 +199,21 @@ class _Ladder:
             round_off=given.slope_round_off,
             noise_factor=noise_factor,
         )
-        return all_windows(self.rungs, reading)
+        return all_windows(self._telling_rungs(), reading)
+
+    def _telling_rungs(self) -> dict[int, Rung]:
+        """Return the rungs without those at which a loss that does move has not moved yet.
+
+        Their differences are zero because the loss is coarse (rounded, or computed in float32),
+        and the smallest change seen tells how coarse.
+        """
+        if not self.flat or len(self.flat) == len(self.rungs):
+            return self.rungs
+        return {
+            index: replace(rung, noise=max(rung.noise, self.quantum / 2))
+            for index, rung in self.rungs.items()
+            if index not in self.flat
+        }
 
     def next_rung(self) -> tuple[int, ...] | None:
         """Return the rungs to measure next, None when more would not help."""
@@ -263,7 +289,11 @@ class _Ladder:
         if kinked is not None and best.kink > best.truncation + best.noise:
             return self._kink(kinked)
         # What smaller steps do not confirm was seen by accident: theirs are the bars to go by.
-        while not clash and not self._agrees(best) and not confirmed(windows, best):
+        while (
+            not clash
+            and not self._agrees(best)
+            and not confirmed(windows, best, self.settings.scale)
+        ):
             windows = [window for window in windows if window.bottom > best.bottom]
             if not windows:
                 clash = True
@@ -284,7 +314,7 @@ class _Ladder:
             jump=0.0,
             evaluations=self.evaluations,
             limit=limit,
-            step_size=self.rungs[best.top].step,
+            step_size=best.step,
         )
 
     def _kink(self, window: Window) -> LineDerivative:
@@ -302,7 +332,7 @@ class _Ladder:
             jump=window.jump,
             evaluations=self.evaluations,
             limit="kink",
-            step_size=self.rungs[window.top].step,
+            step_size=window.step,
         )
 
     def _nothing(self) -> LineDerivative:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from gradcheck.assembly import Measured
-from gradcheck.directions import Floats, entry_scales, noise_directions, random_direction
+from gradcheck.directions import (
+    Floats,
+    entry_scales,
+    noise_directions,
+    norm,
+    random_direction,
+)
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
 from gradcheck.line import Conditions, bar_multiplier
-from gradcheck.noise import Noise, measure_noise
-from gradcheck.parameters import flatten_like
+from gradcheck.noise import Noise, measure_noise, measure_rounding
 from gradcheck.plan import Plan
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, measure_probe
 from gradcheck.verdict import judge, outcome, required_resolution_for
+
+# Part of the largest effect an entry has beyond which a change is a jump, not rounding.
+JUMP = 1e-3
+# Part of that effect which the rounding of float32 may reach where terms cancel: 1e4 units.
+LARGEST_ROUNDING = 1e4 * float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -43,12 +54,13 @@ class Task:
 def measure_parameters(task: Task, flight: Preflight) -> tuple[dict[str, Measured], Noise]:
     """Return all that is found out about the parameters that preflight let through."""
     evaluator = task.evaluator
-    doubled = evaluator.use_double_precision()
     scales = entry_scales({name: evaluator.original[name] for name in task.selected})
+    rounding = _rounding(task, flight, scales)
+    doubled = evaluator.use_double_precision()
     noise = measure_noise(evaluator, noise_directions(scales, task.seed))
     conditions = Conditions(noise.value, noise.deviation, bar_multiplier(task.plan.comparisons))
-    claims = _claims(task, flight, scales, noise)
-    effects = [float(np.linalg.norm(claim.analytic * claim.scale)) for claim in claims.values()]
+    claims = _claims(task, flight, scales, noise, rounding)
+    effects = [norm(claim.analytic * claim.scale) for claim in claims.values()]
     effect = max(effects, default=0.0)
     measured = {name: _measure(task, conditions, claim, effect) for name, claim in claims.items()}
     if doubled:
@@ -56,8 +68,44 @@ def measure_parameters(task: Task, flight: Preflight) -> tuple[dict[str, Measure
     return measured, noise
 
 
+def _rounding(task: Task, flight: Preflight, scales: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return how exact the gradient can be meant, per entry, where that can be told."""
+    if flight.jitter:  # a random gradient says nothing about rounding
+        return {name: np.zeros(array.shape) for name, array in flight.analytic.items()}
+    units = {name: _unit(dtype) for name, dtype in flight.dtypes.items()}
+    moved = {
+        unit: measure_rounding(task.evaluator, flight.analytic, unit, task.seed)
+        for unit in set(units.values())
+    }
+    effects = {name: np.abs(array) * scales[name] for name, array in flight.analytic.items()}
+    most = JUMP * max(float(np.max(effect)) for effect in effects.values())
+    # Terms that cancel exactly here may still be as large as the loss.
+    least = float(np.finfo(np.float64).eps) * abs(flight.values[0])
+    rounding = {}
+    for name, scale in scales.items():
+        if name in units:
+            moves = moved[units[name]][name]
+            # What jumps by more has left a kink, or a narrow minimum: no matter of rounding.
+            is_rounding = (moves * scale <= most) | (most == 0.0)
+            rounding[name] = np.where(is_rounding, moves, 0.0) + least / scale
+    return rounding
+
+
+def _relative(error: Floats, array: Floats) -> float:
+    size = norm(array)
+    return norm(error) / size if size else 0.0
+
+
+def _unit(dtype: np.dtype[Any]) -> float:
+    return float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
+
+
 def _claims(
-    task: Task, flight: Preflight, scales: Mapping[str, Floats], noise: Noise
+    task: Task,
+    flight: Preflight,
+    scales: Mapping[str, Floats],
+    noise: Noise,
+    rounding: Mapping[str, Floats],
 ) -> dict[str, Claim]:
     relative_noise = noise.deviation / abs(noise.value) if noise.value else 0.0
     claims = {}
@@ -67,8 +115,9 @@ def _claims(
             name=name,
             analytic=analytic,
             scale=scales[name],
-            unit=float(np.finfo(dtype if dtype.kind == "f" else leaf.dtype).eps),
+            unit=_unit(dtype),
             jitter=flight.jitter.get(name, np.zeros(analytic.shape)),
+            rounding=rounding[name],
             required=task.required_resolution
             or required_resolution_for(leaf.dtype, dtype, relative_noise),
         )
@@ -105,25 +154,25 @@ def _without_rounding(
     measured: Mapping[str, Measured],
     effect: float,
 ) -> dict[str, Measured]:
-    """Measure again what fails in float32, with the gradient that the same code gives in float64.
+    """Return the measurements with what is only the rounding of float32 told apart.
 
-    Where that passes, the code is right and only the rounding of float32 was seen.
+    The same code is run with float64 parameters: where that gradient is right, the code is.
     """
-    failing = [name for name, found in measured.items() if found.judgement.verdict == "fail"]
-    if not failing:
-        return dict(measured)
     evaluator = task.evaluator
-    try:
-        again = flatten_like(evaluator.problem.parameters, evaluator.gradient(), evaluator.original)
-    except Exception:
-        return dict(measured)
-    finally:
-        evaluator.restore()
+    again = evaluator.gradient_at({}, claims.keys())
     result = dict(measured)
-    for name in failing:
-        array = np.asarray(again[name])
-        if array.shape == claims[name].analytic.shape and array.dtype == np.float64:
-            repeated = _measure(task, conditions, claims[name].in_double(array), effect)
-            if repeated.judgement.verdict == "pass":
-                result[name] = measured[name].rounded(repeated.judgement)
+    for name, array in again.items():
+        claim, found = claims[name], measured[name]
+        if array.shape != claim.analytic.shape:
+            continue
+        error = np.abs(array - claim.analytic)
+        if not np.all(error * claim.scale <= LARGEST_ROUNDING * effect):
+            continue
+        if found.judgement.verdict != "pass":
+            judgement = _measure(task, conditions, claim.in_double(array), effect).judgement
+            if judgement.verdict != "fail":
+                result[name] = found.rounded(judgement, _relative(error, array))
+        elif np.any(error > claim.required * np.abs(array)):
+            # Right, but some entries are so far off that their user may think otherwise.
+            result[name] = found.rounded(found.judgement, _relative(error, array))
     return result

@@ -137,8 +137,9 @@ def _compared(
             failed[name] = error.evidence.removeprefix(f"{name}: ")
             continue
         array = calls[0]
-        if array.dtype.kind != "f" or array.dtype.itemsize < parameter.dtype.itemsize:
-            evidence = f"{name}: {array.dtype} for a {parameter.dtype} parameter"
+        precision = _precision(array)
+        if precision.kind != "f" or precision.itemsize < parameter.dtype.itemsize:
+            evidence = f"{name}: {precision} numbers for a {parameter.dtype} parameter"
             findings.append(codes.WRONG_DTYPE.finding(evidence, (name,)))
         if (change := _difference(calls[0], calls[1])) is not None:
             jitter[name] = change
@@ -148,11 +149,23 @@ def _compared(
     return Preflight(
         values,
         analytic={name: _double(gradients[0][name]) for name in sound},
-        dtypes={name: gradients[0][name].dtype for name in sound},
+        dtypes={name: _precision(gradients[0][name]) for name in sound},
         jitter=jitter,
         findings=tuple(findings),
         failed=failed,
     )
+
+
+def _precision(array: Array) -> np.dtype[Any]:
+    """Return the dtype that an array's numbers have, which may be less than it has room for."""
+    if array.dtype != np.float64:
+        return array.dtype
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32)
+        rounded = np.array_equal(single, array)
+        # Short numbers such as 0.5 or 3 fit anywhere and show nothing.
+        short = np.array_equal(array.astype(np.float16), array)
+    return single.dtype if rounded and not short else array.dtype
 
 
 def _unusable(name: str, calls: Sequence[Array], parameter: Array) -> Finding | None:

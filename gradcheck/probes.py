@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradcheck.directions import Floats
+from gradcheck.directions import Floats, norm
 from gradcheck.execution import Evaluator
 from gradcheck.line import (
     Conditions,
@@ -22,6 +22,8 @@ ROUND_OFF_UNITS = 8.0
 # Backprop adds terms that cancel, so that small entries carry the rounding of large ones.
 SHARED_ROUND_OFF = 0.1
 JITTER_MULTIPLE = 6.0
+# Formulas of special functions, converged iterations and constants with ten digits are no bugs.
+FINEST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Claim:
     scale: distance that counts as of order one, per entry
     unit: round-off of the precision the gradient came in
     jitter: how far two calls differed, per entry; zero where they agreed
+    rounding: how far a call differed when the parameters moved by rounding, per entry
     required: relative error that has to be ruled out
     comparing: whether `analytic` is to be tested; it is zero where there is none
     """
@@ -44,12 +47,15 @@ class Claim:
     scale: Floats
     unit: float
     jitter: Floats
+    rounding: Floats
     required: float
     comparing: bool = True
 
     def in_double(self, analytic: Floats) -> Claim:
         """Return the claim of the same code run in float64."""
-        return replace(self, analytic=analytic, unit=float(np.finfo(np.float64).eps))
+        unit = float(np.finfo(np.float64).eps)
+        rounding = self.rounding * (unit / self.unit)
+        return replace(self, analytic=analytic, unit=unit, rounding=rounding)
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,12 @@ def measure_probe(
 ) -> ProbeMeasurement:
     """Return the slope of the loss along `direction`, compared with that of the claim."""
     products = claim.analytic * direction
-    slope, typical = float(np.sum(products)), float(np.linalg.norm(products))
+    slope, typical = float(np.sum(products)), norm(products)
     absolute = np.abs(direction)
     largest = float(np.max(np.abs(claim.analytic))) * float(np.max(absolute))
-    round_off = ROUND_OFF_UNITS * claim.unit * (
-        float(np.sum(np.abs(products))) + SHARED_ROUND_OFF * largest
-    ) + JITTER_MULTIPLE * float(np.sum(claim.jitter * absolute))
+    size = float(np.sum(np.abs(products))) + SHARED_ROUND_OFF * largest
+    moves = float(np.sum((claim.jitter + claim.rounding) * absolute))
+    round_off = ROUND_OFF_UNITS * claim.unit * size + FINEST * typical + JITTER_MULTIPLE * moves
     # Curvature adds up over the entries: n of them shorten the length scale by sqrt(n).
     scale = 1.0 / np.sqrt(direction.size)
     settings = LineSettings(

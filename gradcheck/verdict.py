@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.directions import norm
 from gradcheck.entries import EntryMeasurement
 from gradcheck.line import LineDerivative
-from gradcheck.probes import Claim, ProbeMeasurement
+from gradcheck.probes import JITTER_MULTIPLE, Claim, ProbeMeasurement
 from gradcheck.report import Verdict
 
 Outcome = Literal["agrees", "disagrees", "undecided"]
@@ -108,14 +109,29 @@ def judge(
     kinks = sum(is_subgradient(derivative) for derivative in derivatives)
     limit = "jitter" if claim.jitter.any() else _limit(derivatives, required)
     resolution = _resolution(probes, entries)
-    if any(outcome(derivative) == "disagrees" for derivative in derivatives):
+    if _any_disagrees(probes, entries, claim):
         return Judgement("fail", "", limit, resolution, all_zero=False, kinks=kinks)
-    if _both_zero(derivatives, claim, required * largest_effect):
+    if _both_zero(probes, entries, claim, required * largest_effect):
         return Judgement("pass", "", "none", None, all_zero=True, kinks=kinks)
     # Compared this way round, a NaN is not a pass.
     if resolution is not None and resolution <= required:
         return Judgement("pass", "", "none", resolution, all_zero=False, kinks=kinks)
     return Judgement("inconclusive", REASONS[limit], limit, resolution, all_zero=False, kinks=kinks)
+
+
+def _any_disagrees(
+    probes: Sequence[ProbeMeasurement], entries: Sequence[EntryMeasurement], claim: Claim
+) -> bool:
+    if any(outcome(entry.derivative) == "disagrees" for entry in entries):
+        return True
+    if len(entries) == claim.analytic.size:
+        # All there is has been compared. A direction mixes entries: at a kink each of them may
+        # be a subgradient, in several units each may need its own step, and their sum fail.
+        return False
+    return any(
+        outcome(probe.derivative) == "disagrees" and probe.derivative.smoothness != "kink"
+        for probe in probes
+    )
 
 
 def _resolution(
@@ -128,27 +144,35 @@ def _resolution(
         bars = np.array([_usable_bar(m.derivative) for m in smooth])
         analytic = np.array([m.analytic for m in smooth])
         numerical = np.array([m.derivative.value for m in smooth])
-        size = max(np.linalg.norm(analytic), np.linalg.norm(numerical[np.isfinite(numerical)]))
-        return _ratio(float(np.linalg.norm(bars)), float(size))
-    agreeing = [
-        probe_resolution(probe)
-        for probe in probes
-        if outcome(probe.derivative) == "agrees" and not is_subgradient(probe.derivative)
-    ]
-    return max(agreeing) if agreeing else None
+        return _ratio(norm(bars), max(norm(analytic), norm(numerical[np.isfinite(numerical)])))
+    smooth_probes = [probe for probe in probes if not is_subgradient(probe.derivative)]
+    if not smooth_probes or any(outcome(p.derivative) == "undecided" for p in smooth_probes):
+        return None
+    return max(probe_resolution(probe) for probe in smooth_probes)
 
 
 def _usable_bar(derivative: LineDerivative) -> float:
     return math.inf if outcome(derivative) == "undecided" else derivative.error_bar
 
 
-def _both_zero(derivatives: Sequence[LineDerivative], claim: Claim, negligible: float) -> bool:
-    if np.any(claim.analytic != 0.0) or not derivatives:
+def _both_zero(
+    probes: Sequence[ProbeMeasurement],
+    entries: Sequence[EntryMeasurement],
+    claim: Claim,
+    negligible: float,
+) -> bool:
+    """Return whether the gradient is zero within rounding and the loss was seen not to move."""
+    if np.any(np.abs(claim.analytic) > JITTER_MULTIPLE * claim.rounding):
         return False
-    if all(derivative.value == 0.0 for derivative in derivatives):
-        return True
-    largest = float(np.max(claim.scale))
-    return all(derivative.error_bar * largest <= negligible for derivative in derivatives)
+    # In units of the loss: a probe's direction has the scales in it, an entry's has not.
+    measured = [(probe.derivative, 1.0) for probe in probes]
+    measured += [(entry.derivative, float(claim.scale[entry.index])) for entry in entries]
+    return bool(measured) and all(
+        outcome(derivative) == "agrees"
+        and derivative.smoothness == "smooth"
+        and (derivative.value == 0.0 or derivative.error_bar * scale <= negligible)
+        for derivative, scale in measured
+    )
 
 
 def _limit(derivatives: Sequence[LineDerivative], required: float) -> str:

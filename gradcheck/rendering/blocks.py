@@ -72,7 +72,7 @@ def _failing_block(parameter: ParameterReport, glyphs: Glyphs) -> RenderableType
 
 def _worst_lines(parameter: ParameterReport, glyphs: Glyphs) -> list[tuple[str, str]]:
     worst, probes = parameter.worst, wording.disagreeing(parameter)
-    if worst is not None and (parameter.wrong_count != 0 or not probes):
+    if worst is not None and (wording.shows_error(worst) or not probes):
         analytic, numerical = wording.compared(worst, glyphs.plus_minus)
         gap, _ = wording.beyond(abs(worst.analytic - worst.numerical), worst.error_bar)
         off = f"{gap}, relative error {wording.magnitude(worst.relative_error)}"

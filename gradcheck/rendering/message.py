@@ -59,7 +59,7 @@ def _with_verdict(report: GradientReport, verdict: str) -> list[ParameterReport]
 def _culprit(parameter: ParameterReport) -> str:
     name, worst = wording.printable(parameter.name), parameter.worst
     extent = wording.wrongness(parameter)
-    if worst is None:
+    if worst is None or not wording.shows_error(worst):
         return f"  {name}: {extent}"
     analytic, numerical = wording.compared(worst, "+-")
     where = wording.place(worst.index) if worst.index else ""

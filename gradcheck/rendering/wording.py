@@ -118,6 +118,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def shows_error(worst: Comparison | None) -> bool:
+    """Return whether an entry's own error is beyond its error bar."""
+    return worst is not None and not abs(worst.analytic - worst.numerical) <= worst.error_bar
+
+
 def disagreeing(parameter: ParameterReport) -> list[Probe]:
     """Return the probes of a parameter that disagree."""
     return [probe for probe in parameter.probes if probe.outcome == "disagrees"]
@@ -134,7 +139,7 @@ def wrongness(parameter: ParameterReport) -> str:
     seen = f"{len(probes)} of {plural(len(parameter.probes), 'probe')} of the whole disagree"
     if parameter.checked_count == 0:
         return f"wrong; {seen}, no entry was compared" if probes else "wrong"
-    if probes and parameter.wrong_count == 0:
+    if probes and parameter.checked_count == size:
         return f"wrong; {seen}, though no single entry does beyond its error bar"
     return f"wrong; only {parameter.checked_count:,} of {size:,} {_entries(size)} compared"
 

@@ -24,7 +24,8 @@ def ladder(central, bend=lambda h: 0.0, *, first=1e-2, count=5, noise=0.0):
 
 def window(top, estimate, error, bottom=None):
     bottom = top + 1 if bottom is None else bottom
-    return Window(top, bottom, estimate, 0.0, 0.0, 0.0, 0.0, 0.0, error)
+    step = 1e-2 * RATIO**-top
+    return Window(top, bottom, step, estimate, 0.0, 0.0, 0.0, 0.0, 0.0, error)
 
 
 @pytest.mark.parametrize(("count", "degree"), [(2, 2), (3, 4), (4, 6)])
@@ -93,10 +94,14 @@ def test_clash_with_larger_steps_only_is_harmless():
 
 def test_discrepancy_is_confirmed_by_smaller_steps_only():
     best = window(0, 1.0, 0.1)
-    assert confirmed([best, window(1, 0.9, 0.4)], best)
-    assert not confirmed([best, window(1, 0.9, 4.0)], best), "lost in its own noise"
-    assert not confirmed([best, window(1, -0.9, 0.4)], best), "of the other sign"
-    assert not confirmed([best], best)
+    witness = window(1, 0.9, 0.4)
+    assert confirmed([best, witness], best, scale=1.0)
+    assert not confirmed([best, window(1, 0.9, 4.0)], best, scale=1.0), "lost in its own noise"
+    assert not confirmed([best, window(1, -0.9, 0.4)], best, scale=1.0), "of the other sign"
+    assert not confirmed([best, window(0, 0.9, 0.4, bottom=1)], best, scale=1.0), "the same step"
+    assert not confirmed([best, witness], best, scale=1e-3), "seen from too far away"
+    assert not confirmed([best, witness, window(2, -0.2, 1.2)], best, scale=1.0), "contradicted"
+    assert not confirmed([best], best, scale=1.0)
 
 
 def test_kink_at_the_origin_persists_to_the_smallest_steps():

@@ -249,7 +249,7 @@ def test_a_gradient_of_less_precision_is_noted_and_judged_by_it(dtype):
         exact,
     )
     finding = next(f for f in report.findings if f.code == codes.WRONG_DTYPE.code)
-    assert finding.evidence == f"W: {np.dtype(dtype)} for a float64 parameter"
+    assert finding.evidence == f"W: {np.dtype(dtype)} numbers for a float64 parameter"
     assert finding.severity == "note"
     assert finding.parameters == ("W",)
     assert report["b"].findings == ()
@@ -260,7 +260,7 @@ def test_a_gradient_of_less_precision_is_noted_and_judged_by_it(dtype):
 def test_an_integer_gradient_is_noted_and_may_be_right():
     report = check_gradients(lambda x: 3.0 * np.sum(x), lambda x: np.array([3, 3]), B)
     finding = only_finding(report, codes.WRONG_DTYPE)
-    assert finding.evidence == "x: int64 for a float64 parameter"
+    assert finding.evidence == "x: int64 numbers for a float64 parameter"
     assert report.ok
 
 
