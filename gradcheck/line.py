@@ -199,20 +199,19 @@ class _Ladder:
             round_off=given.slope_round_off,
             noise_factor=noise_factor,
         )
-        return all_windows(self._telling_rungs(), reading)
+        return all_windows(self._noisy_rungs(), reading)
 
-    def _telling_rungs(self) -> dict[int, Rung]:
-        """Return the rungs without those at which a loss that does move has not moved yet.
+    def _noisy_rungs(self) -> dict[int, Rung]:
+        """Return the rungs, with the noise of a coarse loss where some show it to be one.
 
-        Their differences are zero because the loss is coarse (rounded, or computed in float32),
-        and the smallest change seen tells how coarse.
+        A loss that moves at some steps and not at all at others is rounded, or computed in
+        float32; the smallest change seen tells how coarsely.
         """
         if not self.flat or len(self.flat) == len(self.rungs):
             return self.rungs
         return {
             index: replace(rung, noise=max(rung.noise, self.quantum / 2))
             for index, rung in self.rungs.items()
-            if index not in self.flat
         }
 
     def next_rung(self) -> tuple[int, ...] | None:
