@@ -87,6 +87,13 @@ def _strings(value: Any, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _targets(value: Any, where: str) -> tuple[str, ...]:
+    targets = _strings(value, where)
+    if not targets:  # the built-in example in their place would look like success
+        raise ConfigurationError(f"{where} must name at least one target, got {value!r}")
+    return targets
+
+
 def _seed(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ConfigurationError(f"{where} must be a whole number from 0 up, got {value!r}")
@@ -115,7 +122,7 @@ def _yes_or_no(value: Any, where: str) -> bool:
 
 
 _READERS: dict[str, Callable[[Any, str], Any]] = {
-    "targets": _strings,
+    "targets": _targets,
     "only": _strings,
     "exclude": _strings,
     "seed": _seed,

@@ -33,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_output()
         return exits.INTERRUPTED
+    except OSError as error:  # standard output cannot be written to: a full disk
+        _discard_output()
+        failures.say(f"cannot write the report: {error.strerror}")
+        return exits.COULD_NOT_RUN
 
 
 def _command(argv: Sequence[str] | None) -> int:

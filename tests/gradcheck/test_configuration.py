@@ -63,3 +63,9 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path):
     (tmp_path / "pyproject.toml").write_bytes(b"\xff")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load_configuration(tmp_path)
+
+
+def test_an_empty_list_of_targets_is_refused(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.gradcheck]\ntargets = []\n")
+    with pytest.raises(ConfigurationError, match="targets must name at least one target"):
+        load_configuration(tmp_path)

@@ -245,3 +245,19 @@ def test_a_reader_that_leaves_is_no_failure_and_no_traceback(project):
     os.close(writer)
     assert result.stderr == ""
     assert result.returncode == 130
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_one_clear_message_and_no_verdict(project):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "gradcheck", "net.py:net"],
+            cwd=project,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: cannot write the report: No space left")
+    assert "Traceback" not in result.stderr
