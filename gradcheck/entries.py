@@ -11,15 +11,8 @@ import numpy as np
 
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
 from gradcheck.execution import Evaluator
-from gradcheck.line import (
-    Conditions,
-    Evaluate,
-    LineDerivative,
-    LineSettings,
-    bar_multiplier,
-    differentiate,
-    first_step,
-)
+from gradcheck.ladder import Conditions, Evaluate, LineSettings
+from gradcheck.line import LineDerivative, bar_multiplier, differentiate, first_step
 from gradcheck.noise import measure_noise
 from gradcheck.parameters import rebuilder
 from gradcheck.probes import (

@@ -18,7 +18,8 @@ from gradcheck.directions import (
 )
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
-from gradcheck.line import Conditions, bar_multiplier
+from gradcheck.ladder import Conditions
+from gradcheck.line import bar_multiplier
 from gradcheck.noise import Noise, measure_noise, measure_rounding
 from gradcheck.plan import Plan
 from gradcheck.preflight import Preflight

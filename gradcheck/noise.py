@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from gradcheck.directions import Floats, random_direction
 from gradcheck.execution import Evaluator
-from gradcheck.line import EPSILON, ROUND_OFF
+from gradcheck.ladder import EPSILON, ROUND_OFF
 
 POINTS = 9
 FIRST_SPACING = 128.0

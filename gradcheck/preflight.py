@@ -68,9 +68,7 @@ def run_preflight(evaluator: Evaluator, selected: tuple[str, ...]) -> Preflight:
     try:
         # Copied before the next call, which may write into the same buffers.
         gradients = [_copied(evaluator, selected) for _ in range(2)]
-        if any(
-            _difference(gradients[0][name], gradients[1][name]) is not None for name in selected
-        ):
+        if any(_difference(gradients[0][n], gradients[1][n]) is not None for n in selected):
             gradients.append(_copied(evaluator, selected))
     except StructureMismatch as error:
         finding = codes.WRONG_STRUCTURE.finding(str(error), selected)

@@ -8,14 +8,8 @@ import numpy as np
 
 from gradcheck.directions import Floats, norm
 from gradcheck.execution import Evaluator
-from gradcheck.line import (
-    Conditions,
-    Evaluate,
-    LineDerivative,
-    LineSettings,
-    differentiate,
-    first_step,
-)
+from gradcheck.ladder import Conditions, Evaluate, LineSettings
+from gradcheck.line import LineDerivative, differentiate, first_step
 
 # A sum of rounded products is off by a few units of round-off of its terms' size.
 ROUND_OFF_UNITS = 8.0

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradcheck.line import Conditions, LineSettings, bar_multiplier, differentiate, first_step
+from gradcheck.ladder import Conditions, LineSettings
+from gradcheck.line import bar_multiplier, differentiate, first_step
 from gradcheck.verdict import is_subgradient, outcome
 
 EPSILON = 2.0**-52
