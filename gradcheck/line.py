@@ -28,7 +28,7 @@ from gradcheck.extrapolation import (
 from gradcheck.ladder import EPSILON, Conditions, Evaluate, Ladder, LineSettings
 
 Smoothness = Literal["smooth", "kink", "unresolved"]
-Limit = Literal["none", "precision", "noise", "kink", "budget", "domain_edge"]
+Limit = Literal["precision", "noise", "kink", "budget", "domain_edge"]
 
 MAX_RUNGS = 14
 # A clash of small steps with each other means more noise than was measured: this much, perhaps.

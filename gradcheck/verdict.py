@@ -108,7 +108,8 @@ def judge(
     derivatives = [*(p.derivative for p in probes), *(e.derivative for e in entries)]
     kinks = sum(is_subgradient(derivative) for derivative in derivatives)
     limit = "jitter" if claim.jitter.any() else _limit(derivatives, required)
-    resolution = _resolution(probes, entries)
+    complete = len(entries) == claim.analytic.size
+    resolution = _entries_resolution(entries) if complete else _probes_resolution(probes)
     if _any_disagrees(probes, entries, claim):
         return Judgement("fail", "", limit, resolution, all_zero=False, kinks=kinks)
     if _both_zero(probes, entries, claim, required * largest_effect):
@@ -134,21 +135,22 @@ def _any_disagrees(
     )
 
 
-def _resolution(
-    probes: Sequence[ProbeMeasurement], entries: Sequence[EntryMeasurement]
-) -> float | None:
-    if entries:
-        smooth = [m for m in entries if not is_subgradient(m.derivative)]
-        if not smooth:
-            return None
-        bars = np.array([_usable_bar(m.derivative) for m in smooth])
-        analytic = np.array([m.analytic for m in smooth])
-        numerical = np.array([m.derivative.value for m in smooth])
-        return _ratio(norm(bars), max(norm(analytic), norm(numerical[np.isfinite(numerical)])))
-    smooth_probes = [probe for probe in probes if not is_subgradient(probe.derivative)]
-    if not smooth_probes or any(outcome(p.derivative) == "undecided" for p in smooth_probes):
+def _entries_resolution(entries: Sequence[EntryMeasurement]) -> float | None:
+    smooth = [m for m in entries if not is_subgradient(m.derivative)]
+    if not smooth:
         return None
-    return max(probe_resolution(probe) for probe in smooth_probes)
+    bars = np.array([_usable_bar(m.derivative) for m in smooth])
+    analytic = np.array([m.analytic for m in smooth])
+    numerical = np.array([m.derivative.value for m in smooth])
+    return _ratio(norm(bars), max(norm(analytic), norm(numerical[np.isfinite(numerical)])))
+
+
+def _probes_resolution(probes: Sequence[ProbeMeasurement]) -> float | None:
+    # Entries sampled from a parameter say nothing about the others, probes do.
+    if any(outcome(probe.derivative) != "agrees" for probe in probes):
+        return None
+    smooth = [probe for probe in probes if not is_subgradient(probe.derivative)]
+    return max((probe_resolution(probe) for probe in smooth), default=None)
 
 
 def _usable_bar(derivative: LineDerivative) -> float:
