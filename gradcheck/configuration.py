@@ -9,9 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from gradcheck.plan import EFFORTS
 from gradcheck.suggestions import did_you_mean
-
-EFFORTS = ("quick", "auto", "exhaustive")
 
 
 class ConfigurationError(ValueError):

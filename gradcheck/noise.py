@@ -38,12 +38,10 @@ class Noise:
     ----------
     value: the loss
     deviation: standard deviation of one evaluation, in the loss's unit
-    deterministic: whether repeated evaluations agree to the last bit
     """
 
     value: float
     deviation: float
-    deterministic: bool
 
 
 def measure_noise(evaluator: Evaluator, directions: Sequence[Mapping[str, Floats]]) -> Noise:
@@ -58,7 +56,7 @@ def measure_noise(evaluator: Evaluator, directions: Sequence[Mapping[str, Floats
         deviation = max(deviation, float(np.std(values, ddof=1)))
     for direction in directions:
         deviation = max(deviation, _line_noise(evaluator, direction, value))
-    return Noise(value, deviation, value == again)
+    return Noise(value, deviation)
 
 
 def _line_noise(evaluator: Evaluator, direction: Mapping[str, Floats], value: float) -> float:

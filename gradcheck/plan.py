@@ -11,7 +11,6 @@ EFFORTS = get_args(Effort)
 
 # Two directions: an error set that cancels in one is still seen by the other.
 PROBES = 2
-EVALUATIONS_PER_PROBE = 4
 EVALUATIONS_PER_ENTRY = 4
 # "auto" compares every entry up to here; a sweep of a small network takes well under a second.
 SWEEP_EVALUATIONS = 20_000

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from gradcheck import __version__
-from gradcheck.configuration import EFFORTS, Configuration
+from gradcheck.configuration import Configuration
+from gradcheck.plan import EFFORTS
 from gradcheck.suggestions import did_you_mean
 
 FORMATS = ("text", "json", "svg")
@@ -109,13 +110,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="gradcheck",
         usage="gradcheck [options] [TARGET ...]",
-        description=DESCRIPTION,
+        description=_wrapped(DESCRIPTION),
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         add_help=False,
     )
-    parser.description = _wrapped(DESCRIPTION)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="what to check")
     _add_what(parser.add_argument_group("what to check"))
     _add_decision(parser.add_argument_group("what decides"))

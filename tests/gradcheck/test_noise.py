@@ -33,7 +33,6 @@ def test_smooth_differences_are_not_taken_for_noise():
 
 def test_round_off_is_the_least_noise_there_is():
     noise, evaluator = noise_of(lambda x: float(np.sum(x**2)), np.array([1.0, 2.0]))
-    assert noise.deterministic
     assert 1e-16 < noise.deviation / noise.value < 1e-14
     assert evaluator.evaluations <= 20
 
@@ -46,10 +45,9 @@ def test_float32_inside_is_noise():
     assert 1e-9 < noise.deviation / noise.value < 1e-6
 
 
-def test_random_loss_is_not_deterministic_and_its_spread_is_the_noise():
+def test_spread_of_a_random_loss_is_its_noise():
     rng = np.random.default_rng(0)
     noise, _ = noise_of(lambda x: float(x @ x) + 1e-3 * rng.standard_normal(), np.ones(3))
-    assert not noise.deterministic
     assert 2e-4 < noise.deviation < 5e-3
 
 
