@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Unpack
 
 from gradcheck.assembly import measured_report, measurement_findings, stopped_reports
 from gradcheck.execution import Evaluator
 from gradcheck.measuring import Task, measure_parameters
+from gradcheck.options import CheckOptions, Options, settle_options, takes_options
 from gradcheck.parameters import assign_layers, select_names
-from gradcheck.plan import Effort, Plan, make_plan
+from gradcheck.plan import Plan, make_plan
 from gradcheck.preflight import Preflight, mutated, run_preflight
 from gradcheck.problem import Problem, as_problem, network_layers
 from gradcheck.report import Finding, GradientReport, ParameterReport
@@ -21,17 +20,6 @@ from gradcheck.report import Finding, GradientReport, ParameterReport
 
 class NothingToCheck(ValueError):
     """No parameter is left to check."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a check runs; see `check_gradients`."""
-
-    seed: int
-    effort: Effort
-    only: tuple[str, ...]
-    exclude: tuple[str, ...]
-    required_resolution: float | None
 
 
 @dataclass(frozen=True)
@@ -46,6 +34,7 @@ class _Subject:
     plan: Plan
 
 
+@takes_options
 def check_gradients(
     loss: Any,
     gradient: Any,
@@ -55,11 +44,7 @@ def check_gradients(
     name: str | None = None,
     sizes: Mapping[str, int] | None = None,
     layers: Mapping[str, Sequence[str]] | None = None,
-    seed: int = 0,
-    effort: Effort = "auto",
-    only: str | Sequence[str] | None = None,
-    exclude: str | Sequence[str] | None = None,
-    required_resolution: float | None = None,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check an analytic gradient against a numerical one with an error bar.
 
@@ -80,6 +65,17 @@ def check_gradients(
     only, exclude: names or patterns (``"W*"``) of the parameters to check or to leave out
     required_resolution: relative error that a pass has to rule out; by default 1e-6 in float64,
         1e-4 for a float32 gradient of a float64 loss, 1e-2 in pure float32
+    method: "complex" takes the complex step as a third oracle, where the loss takes complex
+        numbers
+    directions: "eigen" also measures the top eigenvectors of the Hessian, along which a training
+        step moves the loss most; they are worse than random ones at finding a lone wrong entry
+    bounds: (lower, upper), each a number or nested like `parameters`; the loss is never evaluated
+        outside
+    reseed: makes a random loss or gradient repeatable: a whole number seeds ``random`` and
+        ``numpy.random`` before every call, a ``numpy.random.Generator`` is put back to its state,
+        a function is called
+    timeout: seconds that one call of the loss or gradient may take
+    budget: seconds after which no more is measured
 
     Returns
     -------
@@ -102,36 +98,17 @@ def check_gradients(
     problem = Problem(
         loss, gradient, parameters, args=args, name=name, sizes=sizes or {}, layers=layers
     )
-    return check(
-        problem,
-        seed=seed,
-        effort=effort,
-        only=only,
-        exclude=exclude,
-        required_resolution=required_resolution,
-    )
+    return check(problem, **options)
 
 
+@takes_options
 def check(
-    problem: Any,
-    *,
-    name: str | None = None,
-    seed: int = 0,
-    effort: Effort = "auto",
-    only: str | Sequence[str] | None = None,
-    exclude: str | Sequence[str] | None = None,
-    required_resolution: float | None = None,
+    problem: Any, *, name: str | None = None, **options: Unpack[CheckOptions]
 ) -> GradientReport:
     """Check a Problem, or any object with its attributes; see `check_gradients`."""
     started = time.perf_counter()
-    options = Options(
-        seed=_whole("seed", seed),
-        effort=effort,
-        only=_patterns("only", only),
-        exclude=_patterns("exclude", exclude),
-        required_resolution=_positive("required_resolution", required_resolution),
-    )
-    subject = _subject(as_problem(problem, name), options)
+    settled = settle_options(options)
+    subject = _subject(as_problem(problem, name), settled)
     evaluator = subject.evaluator
     try:
         flight = run_preflight(evaluator, subject.selected)
@@ -146,8 +123,8 @@ def check(
         evaluations=evaluator.evaluations,
         gradient_calls=evaluator.gradient_calls,
         seconds=time.perf_counter() - started,
-        seed=seed,
-        settings=asdict(options),
+        seed=settled.seed,
+        settings=settled.settings(),
         notes=_notes(subject),
     )
 
@@ -224,28 +201,3 @@ def _notes(subject: _Subject) -> tuple[str, ...]:
     if empty:
         notes.append(f"not checked, as they are empty: {', '.join(empty)}")
     return tuple(notes)
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
-    return int(value)
-
-
-def _patterns(name: str, value: str | Sequence[str] | None) -> tuple[str, ...]:
-    given: tuple[Any, ...] = (value,)
-    if not isinstance(value, str):
-        given = tuple(value) if isinstance(value, Iterable) else () if value is None else given
-    if not all(isinstance(pattern, str) for pattern in given):
-        raise TypeError(f"{name} must be names of parameters, got {value!r}")
-    return given
-
-
-def _positive(name: str, value: float | None) -> float | None:
-    if value is None:
-        return None
-    if not isinstance(value, float | int | np.floating):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not 0 < value < 1:
-        raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
-    return float(value)

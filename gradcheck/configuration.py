@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gradcheck.plan import EFFORTS
+from gradcheck.options import DIRECTIONS, EFFORTS, METHODS
 from gradcheck.suggestions import did_you_mean
 
 
@@ -26,7 +26,8 @@ class Configuration:
     folder: where the pyproject.toml is: its targets are relative to that; None without one
     targets: what is checked when no target is given
     only, exclude: names of parameters, exact or globs
-    seed, effort, required_resolution, allow_inconclusive: as the options of a check
+    seed, effort, required_resolution, method, directions, reseed, timeout, budget,
+    allow_inconclusive: as the options of a check
     """
 
     folder: Path | None = None
@@ -36,6 +37,11 @@ class Configuration:
     seed: int | None = None
     effort: str | None = None
     required_resolution: float | None = None
+    method: str | None = None
+    directions: str | None = None
+    reseed: int | None = None
+    timeout: float | None = None
+    budget: float | None = None
     allow_inconclusive: bool | None = None
 
 
@@ -93,21 +99,26 @@ def _targets(value: Any, where: str) -> tuple[str, ...]:
     return targets
 
 
-def _seed(value: Any, where: str) -> int:
+def _whole(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ConfigurationError(f"{where} must be a whole number from 0 up, got {value!r}")
     return value
 
 
-def _effort(value: Any, where: str) -> str:
-    if value in EFFORTS and isinstance(value, str):
-        return value
-    tip = did_you_mean(value, EFFORTS)
-    hint = f"; {tip}" if tip else ""
-    raise ConfigurationError(f"{where} must be one of {', '.join(EFFORTS)}, got {value!r}{hint}")
+def _one_of(choices: Sequence[str]) -> Callable[[Any, str], str]:
+    def chosen(value: Any, where: str) -> str:
+        if value in choices and isinstance(value, str):
+            return value
+        tip = did_you_mean(value, choices)
+        hint = f"; {tip}" if tip else ""
+        raise ConfigurationError(
+            f"{where} must be one of {', '.join(choices)}, got {value!r}{hint}"
+        )
+
+    return chosen
 
 
-def _resolution(value: Any, where: str) -> float:
+def _positive(value: Any, where: str) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not (math.isfinite(value) and value > 0):
         raise ConfigurationError(f"{where} must be a number above 0, got {value!r}")
@@ -124,8 +135,13 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "targets": _targets,
     "only": _strings,
     "exclude": _strings,
-    "seed": _seed,
-    "effort": _effort,
-    "required_resolution": _resolution,
+    "seed": _whole,
+    "effort": _one_of(EFFORTS),
+    "required_resolution": _positive,
+    "method": _one_of(METHODS),
+    "directions": _one_of(DIRECTIONS),
+    "reseed": _whole,
+    "timeout": _positive,
+    "budget": _positive,
     "allow_inconclusive": _yes_or_no,
 }

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-Effort = Literal["quick", "auto", "exhaustive"]
-EFFORTS = get_args(Effort)
+from gradcheck.options import Effort
 
 # Two directions: an error set that cancels in one is still seen by the other.
 PROBES = 2
@@ -39,15 +37,7 @@ class Plan:
 
 
 def make_plan(sizes: Mapping[str, int], effort: Effort) -> Plan:
-    """Return the plan for parameters of these sizes.
-
-    Raises
-    ------
-    ValueError
-        when `effort` is none of "quick", "auto" and "exhaustive"
-    """
-    if effort not in EFFORTS:
-        raise ValueError(f"effort must be one of {', '.join(map(repr, EFFORTS))}, got {effort!r}")
+    """Return the plan for parameters of these sizes."""
     entries = sum(sizes.values())
     sweep = effort == "exhaustive" or (
         effort == "auto" and entries * EVALUATIONS_PER_ENTRY <= SWEEP_EVALUATIONS

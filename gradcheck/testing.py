@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
-from gradcheck.plan import Effort
+from gradcheck.options import CheckOptions, takes_options
 from gradcheck.report import GradientReport
 
 
@@ -47,6 +47,7 @@ def _inconclusive(report: GradientReport) -> GradientInconclusive:
     return GradientInconclusive(report)
 
 
+@takes_options
 def assert_gradients(
     loss: Any,
     gradient: Any = None,
@@ -56,12 +57,8 @@ def assert_gradients(
     name: str | None = None,
     sizes: Mapping[str, int] | None = None,
     layers: Mapping[str, Sequence[str]] | None = None,
-    seed: int = 0,
-    effort: Effort = "auto",
-    only: str | Sequence[str] | None = None,
-    exclude: str | Sequence[str] | None = None,
-    required_resolution: float | None = None,
     allow_inconclusive: bool = False,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Raise unless an analytic gradient is right; see `check_gradients` for the options.
 
@@ -98,15 +95,7 @@ def assert_gradients(
         problem = Problem(loss, gradient, parameters, args=args, sizes=sizes or {}, layers=layers)
     elif not (gradient is parameters is None and not (args or sizes or layers)):
         raise TypeError("a Problem must be given alone: it has its own gradient, parameters, args")
-    report = check(
-        problem,
-        name=name,
-        seed=seed,
-        effort=effort,
-        only=only,
-        exclude=exclude,
-        required_resolution=required_resolution,
-    )
+    report = check(problem, name=name, **options)
     if report.verdict == "fail":
         raise GradientMismatch(report)
     if report.verdict == "inconclusive" and not allow_inconclusive:

@@ -24,16 +24,14 @@ NAMES = [
     "check_gradients",
     "numerical_gradient",
 ]
+SHARED = [
+    *["seed", "effort", "only", "exclude", "required_resolution"],
+    *["method", "directions", "bounds", "reseed", "timeout", "budget"],
+]
 OPTIONS = {
-    "check": ["name", "seed", "effort", "only", "exclude", "required_resolution"],
-    "check_gradients": [
-        *["args", "name", "sizes", "layers"],
-        *["seed", "effort", "only", "exclude", "required_resolution"],
-    ],
-    "assert_gradients": [
-        *["args", "name", "sizes", "layers"],
-        *["seed", "effort", "only", "exclude", "required_resolution", "allow_inconclusive"],
-    ],
+    "check": ["name", *SHARED],
+    "check_gradients": ["args", "name", "sizes", "layers", *SHARED],
+    "assert_gradients": ["args", "name", "sizes", "layers", "allow_inconclusive", *SHARED],
 }
 POSITIONAL = {
     "check": ["problem"],
@@ -101,7 +99,9 @@ def test_shared_options_agree_in_default_and_type(function):
 def test_the_defaults_of_the_main_options_are_these(function):
     given = options(function)
     assert (given["seed"].default, given["effort"].default) == (0, "auto")
-    for name in ("only", "exclude", "required_resolution", "name"):
+    assert (given["method"].default, given["directions"].default) == ("auto", "random")
+    others = ["only", "exclude", "required_resolution", "bounds", "reseed", "timeout", "budget"]
+    for name in [*others, "name"]:
         assert given[name].default is None
 
 

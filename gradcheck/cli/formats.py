@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from gradcheck.cli import exits
-from gradcheck.cli.parser import Options
+from gradcheck.cli.parser import CHECK_OPTIONS, Options
 from gradcheck.cli.running import Outcome
 
 NO_TARGET = "no target given: checking the built-in example, a 3-4-4-2 backprop network"
 YOUR_OWN = "check your own:  gradcheck module:problem  or  gradcheck file.py:problem"
 
 NAMES_IN_RERUN = 8
+SELECTIONS = ("only", "exclude")
 
 
 def as_text(outcomes: Sequence[Outcome], options: Options, stream: object) -> str:
@@ -83,20 +84,22 @@ def _rerun(outcome: Outcome, options: Options) -> str | None:
         return None
     words = ["gradcheck", outcome.name]
     names = [part.name for part in outcome.report.parameters if part.verdict != "pass"]
-    every = len(names) == len(outcome.report.parameters) and not (options.only or options.exclude)
+    checks = {"seed": 0, **options.checks}
+    selected = "only" in checks or "exclude" in checks
+    every = len(names) == len(outcome.report.parameters) and not selected
     if not every and len(names) <= NAMES_IN_RERUN and not any("," in name for name in names):
-        words += ["--only", ",".join(names)]
-    else:
-        words += ["--only", ",".join(options.only)] if options.only else []
-        words += ["--exclude", ",".join(options.exclude)] if options.exclude else []
-    words += ["--seed", str(options.seed)]
-    if options.effort != "auto":
-        words += ["--effort", options.effort]
-    if options.required_resolution is not None:
-        words += ["--required-resolution", f"{options.required_resolution:g}"]
+        checks = {"only": tuple(names)} | {k: v for k, v in checks.items() if k not in SELECTIONS}
+    for name in sorted(checks, key=CHECK_OPTIONS.index):
+        words += [f"--{name.replace('_', '-')}", _typed(checks[name])]
     command = shlex.join(words)
     folder = os.path.relpath(options.folder or os.curdir)
     return command if folder == os.curdir else f"cd {shlex.quote(folder)} && {command}"
+
+
+def _typed(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _summary(outcomes: Sequence[Outcome]) -> str:

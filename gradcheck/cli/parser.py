@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gradcheck import __version__
 from gradcheck.configuration import Configuration
-from gradcheck.plan import EFFORTS
+from gradcheck.options import DIRECTIONS, EFFORTS, METHODS
 from gradcheck.suggestions import did_you_mean
 
 FORMATS = ("text", "json", "svg")
@@ -32,9 +32,16 @@ examples:
 
 exit status: 0 every gradient agrees, 1 a gradient is wrong, 2 could not run,
 3 inconclusive, 5 nothing was checked, 130 interrupted. Settings are read from
-[tool.gradcheck] of the nearest pyproject.toml: targets, only, exclude, seed,
-effort, required_resolution, allow_inconclusive.
+[tool.gradcheck] of the nearest pyproject.toml: targets, allow_inconclusive and
+every option under "what to check" and "what decides".
 """
+
+
+# Options of a check that the command and the configuration take.
+CHECK_OPTIONS = (
+    *("only", "exclude", "seed", "effort", "directions", "method"),
+    *("required_resolution", "reseed", "timeout", "budget"),
+)
 
 
 class UsageError(ValueError):
@@ -48,16 +55,18 @@ class UsageError(ValueError):
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for, on the command line or in the configuration."""
+    """What the user asked for, on the command line or in the configuration.
+
+    Attributes
+    ----------
+    checks: the options of a check, by their names in Python; those left at their defaults are not
+        there
+    """
 
     targets: tuple[str, ...]
     folder: Path | None
     listing: bool
-    only: tuple[str, ...] | None
-    exclude: tuple[str, ...] | None
-    seed: int
-    effort: str
-    required_resolution: float | None
+    checks: Mapping[str, Any]
     allow_inconclusive: bool
     format: str
     output: str
@@ -86,17 +95,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def settle(typed: argparse.Namespace, configured: Configuration) -> Options:
     """Return the options: the command line first, then the configuration, then the defaults."""
 
-    def first(name: str, default: object = None) -> object:
-        choices = (getattr(typed, name), getattr(configured, name), default)
-        return next((choice for choice in choices if choice is not None), None)
+    def first(name: str) -> Any:
+        typed_here = getattr(typed, name)
+        return getattr(configured, name) if typed_here is None else typed_here
 
-    values = dict(vars(typed))
+    values = {key: value for key, value in vars(typed).items() if key not in CHECK_OPTIONS}
     values["targets"] = tuple(typed.targets) or configured.targets
     values["folder"] = None if typed.targets else configured.folder
-    values["only"], values["exclude"] = first("only"), first("exclude")
-    values["seed"], values["effort"] = first("seed", 0), first("effort", "auto")
-    values["required_resolution"] = first("required_resolution")
-    values["allow_inconclusive"] = first("allow_inconclusive", False)
+    values["checks"] = {name: first(name) for name in CHECK_OPTIONS if first(name) is not None}
+    values["allow_inconclusive"] = first("allow_inconclusive") or False
     return Options(**values)
 
 
@@ -148,6 +155,18 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         help="quick: random directions only; exhaustive: every entry too; auto: every entry where "
         "that is affordable (default: auto)",
     )
+    group.add_argument(
+        "--directions",
+        type=_one_of(DIRECTIONS),
+        metavar="D",
+        help="random, or eigen: the top eigenvectors of the Hessian too (default: random)",
+    )
+    group.add_argument(
+        "--reseed",
+        type=_whole_number,
+        metavar="N",
+        help="seed random and numpy.random with N before every call of a random loss or gradient",
+    )
 
 
 def _add_decision(group: argparse._ArgumentGroup) -> None:
@@ -157,6 +176,25 @@ def _add_decision(group: argparse._ArgumentGroup) -> None:
         metavar="X",
         help="relative error that a pass must rule out (default: 1e-06 in float64, 1e-04 for a "
         "float32 gradient, 1e-02 in pure float32)",
+    )
+    group.add_argument(
+        "--method",
+        type=_one_of(METHODS),
+        metavar="M",
+        help="auto: differences; complex: the complex step, where the loss takes complex "
+        "numbers (default: auto)",
+    )
+    group.add_argument(
+        "--timeout",
+        type=_positive_number,
+        metavar="S",
+        help="seconds that one call of the loss or the gradient may take (default: no limit)",
+    )
+    group.add_argument(
+        "--budget",
+        type=_positive_number,
+        metavar="S",
+        help="seconds after which no more is measured (default: no limit)",
     )
     group.add_argument(
         "--allow-inconclusive",

@@ -12,7 +12,7 @@ from gradcheck.cli.parser import Options
 from gradcheck.targets import Target, TargetError, load_builtin, load_targets
 
 if TYPE_CHECKING:
-    from gradcheck.plan import Effort
+    from gradcheck.options import CheckOptions
     from gradcheck.report import GradientReport
 
 EXAMPLE = "reference"
@@ -57,15 +57,7 @@ def _checked(target: Target, options: Options) -> Outcome:
     from gradcheck.checking import NothingToCheck, check
 
     try:
-        report = check(
-            target.problem,
-            name=target.name,
-            seed=options.seed,
-            effort=cast("Effort", options.effort),
-            only=options.only,
-            exclude=options.exclude,
-            required_resolution=options.required_resolution,
-        )
+        report = check(target.problem, name=target.name, **cast("CheckOptions", options.checks))
     except NothingToCheck as error:
         failures.say(f"nothing to check in {target.name!r}: {error}")
         return Outcome(target.name, exits.NOTHING_CHECKED, error=str(error))

@@ -12,10 +12,12 @@ def test_every_key_is_read(tmp_path):
         tmp_path,
         "[tool.gradcheck]\n"
         'targets = ["net.py:net"]\nonly = ["W*"]\nexclude = ["W2"]\nseed = 3\neffort = "quick"\n'
-        "required_resolution = 1e-4\nallow_inconclusive = true\n",
+        'required_resolution = 1e-4\nmethod = "complex"\ndirections = "eigen"\nreseed = 7\n'
+        "timeout = 2\nbudget = 60.5\nallow_inconclusive = true\n",
     )
     assert load_configuration(tmp_path) == Configuration(
-        tmp_path, ("net.py:net",), ("W*",), ("W2",), 3, "quick", 1e-4, True
+        *(tmp_path, ("net.py:net",), ("W*",), ("W2",), 3, "quick", 1e-4),
+        *("complex", "eigen", 7, 2.0, 60.5, True),
     )
 
 
@@ -43,6 +45,11 @@ def test_the_nearest_pyproject_counts(tmp_path):
         ("effort = ['quick']", r"effort must be one of .* got \['quick'\]"),
         ("required_resolution = 0", "required_resolution must be a number above 0, got 0"),
         ("required_resolution = nan", "required_resolution must be a number above 0, got nan"),
+        ("method = 'complx'", "method must be one of auto, complex, .*did you mean 'complex'"),
+        ("directions = 1", "directions must be one of random, eigen, got 1"),
+        ("reseed = 0.5", r"reseed must be a whole number from 0 up, got 0\.5"),
+        ("timeout = 0", "timeout must be a number above 0, got 0"),
+        ("budget = true", "budget must be a number above 0, got True"),
         ("allow_inconclusive = 1", "allow_inconclusive must be true or false, got 1"),
         ("seed = ", r"pyproject\.toml: cannot be read: .*line 2"),
     ],
