@@ -12,11 +12,10 @@ import numpy as np
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions, Evaluate, LineSettings
-from gradcheck.line import LineDerivative, bar_multiplier, differentiate, first_step
+from gradcheck.line import LineDerivative, differentiate, first_step
 from gradcheck.noise import measure_noise
 from gradcheck.parameters import rebuilder
 from gradcheck.probes import (
-    FINEST,
     JITTER_MULTIPLE,
     ROUND_OFF_UNITS,
     SHARED_ROUND_OFF,
@@ -64,11 +63,12 @@ def measure_entries(
         round_off = ROUND_OFF_UNITS * claim.unit * (abs(analytic) + SHARED_ROUND_OFF * largest)
         settings = LineSettings(
             slope=analytic,
-            slope_round_off=round_off + FINEST * abs(analytic) + JITTER_MULTIPLE * jitter,
+            slope_round_off=round_off + JITTER_MULTIPLE * jitter,
             scale=scale,
             first_step=max(start * scale, SHORTEST_START * default) if start else default,
             required=claim.required,
             reference=SMALLEST_RELEVANT * typical if analytic else typical,
+            negligible=claim.negligible * abs(analytic),
             comparing=claim.comparing,
         )
         derivative = differentiate(
@@ -139,8 +139,7 @@ def numerical_gradient(
     noise = measure_noise(evaluator, noise_directions(scales, seed=0))
     if not math.isfinite(noise.value):
         raise ValueError(f"loss must be finite at the parameters, got {noise.value}")
-    multiplier = bar_multiplier(sum(scale.size for scale in scales.values()))
-    conditions = Conditions(noise.value, noise.deviation, multiplier)
+    conditions = noise.conditions(sum(scale.size for scale in scales.values()))
     values: dict[str, Floats] = {}
     bars: dict[str, Floats] = {}
     for name, scale in scales.items():

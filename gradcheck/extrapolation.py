@@ -14,7 +14,7 @@ Ridders 1982, Advances in Engineering Software 4:75 (extrapolated differences).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,12 +42,14 @@ def _extrapolation_weights(powers: list[int]) -> tuple[float, ...]:
     return tuple(float(weight) for weight in np.linalg.solve(basis.T, first))
 
 
-# Central differences err in h**2, h**4, ...; second differences over h err in h, h**3, ...
+# Central differences err in h**2, h**4, ...; second differences over h err in h, h**3, ...;
+# one-sided differences err in h, h**2, h**3, ...
 _EVEN = {count: _extrapolation_weights([2 * i for i in range(count)]) for count in (1, 2, 3, 4)}
 _ODD = {
     count: _extrapolation_weights([0] + [2 * i - 1 for i in range(1, count)])
     for count in (1, 2, 3, 4)
 }
+_ALL = {count: _extrapolation_weights(list(range(count))) for count in (1, 2, 3, 4)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Window:
     truncation, noise, kink: parts of its error bar
     jump, jump_bar: jump of the slope within reach of the steps, and how far it may be off
     error: the whole error bar
+    one_sided: whether it rests on one side of the origin only
     """
 
     top: int
@@ -92,6 +95,7 @@ class Window:
     jump_bar: float
     kink: float = 0.0
     error: float = math.inf
+    one_sided: bool = False
 
     @property
     def jump_is_significant(self) -> bool:
@@ -135,6 +139,49 @@ def all_windows(rungs: Mapping[int, Rung], reading: Reading) -> list[Window]:
         if all(top + i in rungs for i in range(count))
     ]
     return [_with_error(window, bare, rungs, reading) for window in bare]
+
+
+def one_sided_windows(
+    differences: Mapping[int, Rung], reading: Reading, missing: Set[int]
+) -> list[Window]:
+    """Return every window of 2 to 4 one-sided differences that needs them: some are `missing`.
+
+    Parameters
+    ----------
+    differences: (loss at h minus loss at the origin) / h, as the `central` of their rungs
+    missing: rungs whose other side could not be evaluated
+    """
+    return [
+        _one_sided_window([differences[top + i] for i in range(count)], top, reading)
+        for top in sorted(differences)
+        for count in (2, 3, 4)
+        if all(top + i in differences for i in range(count))
+        and not missing.isdisjoint(range(top, top + count))
+    ]
+
+
+def _one_sided_window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
+    count = len(rungs)
+    values = [rung.central for rung in rungs]
+    estimate, fewer = _dot(_ALL[count], values), _ALL[count - 1]
+    without_largest = abs(estimate - _dot(fewer, values[1:]))
+    without_smallest = abs(estimate - _dot(fewer, values[:-1]))
+    truncation = TRUNCATION_SAFETY * max(without_largest, without_smallest / RATIO)
+    spread = [w * rung.noise / rung.step for w, rung in zip(_ALL[count], rungs, strict=True)]
+    # The value at the origin is shared by all rungs, so its noise adds up linearly.
+    noise = NOISE_MULTIPLE * reading.noise_factor * math.hypot(math.hypot(*spread), sum(spread))
+    return Window(
+        top=top,
+        bottom=top + count - 1,
+        step=rungs[0].step,
+        estimate=estimate,
+        truncation=truncation,
+        noise=noise,
+        jump=0.0,
+        jump_bar=math.inf,
+        error=reading.multiplier * (truncation + noise) + reading.round_off,
+        one_sided=True,
+    )
 
 
 def trusted(windows: Sequence[Window]) -> tuple[Window, bool]:

@@ -2,7 +2,8 @@
 
 What is measured is the *discrepancy* between the loss and the analytic slope, on a ladder of
 central differences h, h/4, h/16, ...: larger steps while noise dominates, smaller ones while
-truncation or a kink does, and down to the noise before a discrepancy is believed.
+truncation or a kink does, and down to the noise before a discrepancy is believed. What the ladder
+leaves open, the noise being in the way, an interval of Chebyshev points is asked about.
 
 References
 ----------
@@ -13,9 +14,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from gradcheck import chebyshev
+from gradcheck.chebyshev import EXPECTED_BAR, Interval
 from gradcheck.extrapolation import (
     RATIO,
     TRUNCATION_SAFETY,
@@ -25,15 +28,26 @@ from gradcheck.extrapolation import (
     smaller_steps_agree,
     trusted,
 )
-from gradcheck.ladder import EPSILON, Conditions, Evaluate, Ladder, LineSettings
+from gradcheck.ladder import (
+    ROUND_OFF_UNITS_OF_LOSS,
+    Conditions,
+    Evaluate,
+    Ladder,
+    LineSettings,
+    Side,
+)
 
-Smoothness = Literal["smooth", "kink", "unresolved"]
+Smoothness = Literal["smooth", "kink", "noisy", "unresolved"]
 Limit = Literal["precision", "noise", "kink", "budget", "domain_edge"]
 
 MAX_RUNGS = 14
 # A clash of small steps with each other means more noise than was measured: this much, perhaps.
 LARGER_NOISE = (4.0, 16.0, 64.0, 256.0)
 FAR_BELOW = (4, 5)
+# A loss whose noise is this many units of round-off is noisy.
+NOISY_UNITS = 64
+# Intervals that are tried, each a quarter as wide as the one before.
+INTERVALS = 3
 # A step that agrees is good enough when its bar is this part of what is required.
 SHARPNESS = 0.1
 
@@ -47,11 +61,13 @@ class LineDerivative:
     value: the derivative; NaN if the loss could not be evaluated around the origin
     error_bar: how far `value` may be off
     discrepancy: value minus the analytic slope, free of the cancellation in that difference
-    smoothness: "smooth", "kink" (a jump of the slope at the origin) or "unresolved"
+    smoothness: "smooth", "kink" (a jump of the slope at the origin), "noisy" (the loss jitters by
+        far more than round-off) or "unresolved"
     jump: slope to the right minus slope to the left, 0 unless a kink
     evaluations: calls of the loss
     limit: what made up most of the error bar
     step_size: largest step the value rests on
+    side: the side that `value` is the one-sided derivative of, "left" or "right"; "" for both
     """
 
     value: float
@@ -62,21 +78,29 @@ class LineDerivative:
     evaluations: int
     limit: Limit
     step_size: float
+    side: Side = ""
+
+    @property
+    def left(self) -> float:
+        """The slope to the left of the origin."""
+        return self.value - self.jump / 2
+
+    @property
+    def right(self) -> float:
+        """The slope to the right of the origin."""
+        return self.value + self.jump / 2
+
+    @property
+    def resolution(self) -> float:
+        """The error bar relative to the value; infinite where that is zero."""
+        return self.error_bar / abs(self.value) if self.value else math.inf
 
 
 def first_step(scale: float, conditions: Conditions) -> float:
     """Return where to start: balances truncation h**4 against noise / h for two rungs."""
-    size = abs(conditions.value)
-    relative = max(conditions.noise / size, EPSILON) if size else EPSILON
+    size = abs(float(conditions.value))
+    relative = max(conditions.noise / size, conditions.unit) if size else conditions.unit
     return scale * math.pow(min(relative, 1e-2), 0.2)
-
-
-def bar_multiplier(comparisons: int) -> float:
-    """Return what to widen error bars by, so that none of `comparisons` fails by chance.
-
-    Bars that hold 999 times in 1,000 would accuse a correct network of 100,000 entries 100 times.
-    """
-    return 1.0 + 0.1 * math.log10(max(comparisons, 1))
 
 
 def differentiate(
@@ -147,7 +171,8 @@ class _Search:
         return None if noisy and smallest.top >= best.top + 2 else (below,)
 
     def _agrees(self, best: Window) -> bool:
-        return not self.settings.comparing or abs(best.estimate) <= best.error
+        given = self.settings
+        return not given.comparing or abs(best.estimate) <= max(best.error, given.negligible)
 
     def _target(self, best: Window) -> float:
         given = self.settings
@@ -186,10 +211,58 @@ class _Search:
         kinked = kink_at_origin(windows)
         if kinked is not None and best.kink > best.truncation + best.noise:
             return self._kink(kinked)
-        if not clash:
+        if not (clash or best.one_sided):
+            best, clash = self._with_second_opinion(windows, best)
+        elif not clash:
             best, clash = self._without_accidents(windows, best)
-        smoothness: Smoothness = "unresolved" if clash else "smooth"
-        return self._result(best, smoothness, self._limit(best, noisier))
+        return self._result(best, clash, noisier)
+
+    def _with_second_opinion(self, windows: Sequence[Window], best: Window) -> tuple[Window, bool]:
+        """Return the best window, sharpened by an interval where it leaves the question open."""
+        if self._agrees(best):
+            needed = self._target(best) / SHARPNESS
+            if best.error <= needed:
+                return best, False
+        elif confirmed(windows, best, self.settings.scale):
+            return best, False
+        else:
+            needed = abs(best.estimate)
+        interval = self._interval(best, needed / 2)
+        if interval is None:
+            return self._without_accidents(windows, best)
+        return self._combined(best, interval)
+
+    def _interval(self, best: Window, needed: float) -> Interval | None:
+        """Return what the widest interval that is needed says, None if none can be that sharp."""
+        given, ladder = self.conditions, self.ladder
+        noise = max(given.noise, ROUND_OFF_UNITS_OF_LOSS * given.unit * abs(float(given.value)))
+        width = EXPECTED_BAR * given.multiplier * noise / needed if needed else math.inf
+        kinked = any(window.jump_is_significant for window in ladder.windows())
+        # Where larger steps reached across a kink, so would a wider interval.
+        width = best.step if kinked else max(width, best.step)
+        for _ in range(INTERVALS):
+            if not width <= self.settings.scale or width < best.step / RATIO:
+                return None
+            ladder.evaluations += chebyshev.EVALUATIONS
+            interval = chebyshev.sample(ladder.evaluate, given, width)
+            if interval is not None:
+                return interval
+            width /= RATIO
+        return None
+
+    def _combined(self, best: Window, interval: Interval) -> tuple[Window, bool]:
+        """Return the window with what the interval says about it, and whether the two clash."""
+        error = interval.error + self.settings.slope_round_off
+        gap = abs(interval.estimate - best.estimate)
+        agreed = abs(interval.estimate) <= max(error, self.settings.negligible)
+        if not self._agrees(best) and agreed:
+            # The discrepancy was an accident; how it came about nobody knows.
+            error = max(error, gap)
+        elif gap > best.error + error:
+            return best, True
+        elif best.error <= error:
+            return best, False
+        return replace(best, estimate=interval.estimate, error=error, noise=error), False
 
     def _without_accidents(self, windows: Sequence[Window], best: Window) -> tuple[Window, bool]:
         """Return the best window whose discrepancy, if any, smaller steps confirm, and any clash.
@@ -204,16 +277,20 @@ class _Search:
             best, clash = trusted(windows)
         return best, clash
 
-    def _result(self, best: Window, smoothness: Smoothness, limit: Limit) -> LineDerivative:
+    def _result(self, best: Window, clash: bool, noisier: bool) -> LineDerivative:
+        limit = self._limit(best, noisier)
+        slight = abs(best.estimate) <= self.settings.negligible
+        smoothness: Smoothness = "noisy" if limit == "noise" else "smooth"
         return LineDerivative(
             value=self.settings.slope + best.estimate,
-            error_bar=best.error,
+            error_bar=max(best.error, abs(best.estimate)) if slight else best.error,
             discrepancy=best.estimate,
-            smoothness=smoothness,
+            smoothness="unresolved" if clash else smoothness,
             jump=0.0,
             evaluations=self.ladder.evaluations,
             limit=limit,
             step_size=best.step,
+            side=self.ladder.side if best.one_sided else "",
         )
 
     def _kink(self, window: Window) -> LineDerivative:
@@ -248,9 +325,11 @@ class _Search:
 
     def _limit(self, best: Window, noisier: bool) -> Limit:
         given = self.conditions
+        if best.one_sided and noisier:
+            return "domain_edge"
         if best.kink > max(best.truncation, best.noise):
             return "kink"
-        if noisier or given.noise > 64 * EPSILON * abs(given.value):
+        if noisier or given.noise > NOISY_UNITS * given.unit * abs(float(given.value)):
             return "noise"
         if len(self.ladder.tried) >= MAX_RUNGS and best.truncation > best.noise:
             return "budget"

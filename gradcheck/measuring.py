@@ -19,7 +19,6 @@ from gradcheck.directions import (
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
-from gradcheck.line import bar_multiplier
 from gradcheck.noise import Noise, measure_noise, measure_rounding
 from gradcheck.plan import Plan
 from gradcheck.preflight import Preflight
@@ -59,7 +58,7 @@ def measure_parameters(task: Task, flight: Preflight) -> tuple[dict[str, Measure
     rounding = _rounding(task, flight, scales)
     doubled = evaluator.use_double_precision()
     noise = measure_noise(evaluator, noise_directions(scales, task.seed))
-    conditions = Conditions(noise.value, noise.deviation, bar_multiplier(task.plan.comparisons))
+    conditions = noise.conditions(task.plan.comparisons)
     claims = _claims(task, flight, scales, noise, rounding)
     effects = [norm(claim.analytic * claim.scale) for claim in claims.values()]
     effect = max(effects, default=0.0)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from gradcheck.directions import Floats, random_direction
 from gradcheck.execution import Evaluator
-from gradcheck.ladder import EPSILON, ROUND_OFF
+from gradcheck.ladder import EPSILON, ROUND_OFF_UNITS_OF_LOSS, Conditions, bar_multiplier
 
 POINTS = 9
 FIRST_SPACING = 128.0
@@ -38,10 +38,16 @@ class Noise:
     ----------
     value: the loss
     deviation: standard deviation of one evaluation, in the loss's unit
+    unit: round-off of the precision the loss comes in
     """
 
     value: float
     deviation: float
+    unit: float = EPSILON
+
+    def conditions(self, comparisons: int) -> Conditions:
+        """Return what holds for every line of a check that makes this many comparisons."""
+        return Conditions(self.value, self.deviation, bar_multiplier(comparisons), self.unit)
 
 
 def measure_noise(evaluator: Evaluator, directions: Sequence[Mapping[str, Floats]]) -> Noise:
@@ -50,13 +56,19 @@ def measure_noise(evaluator: Evaluator, directions: Sequence[Mapping[str, Floats
     A direction holds a step for some or all parameters; length 1 moves every entry by its scale.
     """
     value, again = evaluator.loss(), evaluator.loss()
-    deviation = ROUND_OFF * abs(value)
+    unit = _unit(value)
+    deviation = ROUND_OFF_UNITS_OF_LOSS * unit * abs(float(value))
     if value != again:
         values = [value, again, *(evaluator.loss() for _ in range(REPEATS))]
         deviation = max(deviation, float(np.std(values, ddof=1)))
     for direction in directions:
         deviation = max(deviation, _line_noise(evaluator, direction, value))
-    return Noise(value, deviation)
+    return Noise(value, deviation, unit)
+
+
+def _unit(value: float) -> float:
+    """Return the round-off of a loss; one that comes in less than float64 shows so by its noise."""
+    return float(np.finfo(np.longdouble).eps) if isinstance(value, np.longdouble) else EPSILON
 
 
 def _line_noise(evaluator: Evaluator, direction: Mapping[str, Floats], value: float) -> float:

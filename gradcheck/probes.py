@@ -16,8 +16,9 @@ ROUND_OFF_UNITS = 8.0
 # Backprop adds terms that cancel, so that small entries carry the rounding of large ones.
 SHARED_ROUND_OFF = 0.1
 JITTER_MULTIPLE = 6.0
-# Formulas of special functions, converged iterations and constants with ten digits are no bugs.
-FINEST = 1e-9
+# Relative discrepancies up to here are no bugs: converged iterations, a small constant against
+# division by zero, special functions by formula, constants with nine digits.
+NEGLIGIBLE_DISCREPANCY = 1e-7
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Claim:
     rounding: Floats
     required: float
     comparing: bool = True
+
+    @property
+    def negligible(self) -> float:
+        """The relative discrepancy that is no mistake: well below what has to be ruled out."""
+        return min(NEGLIGIBLE_DISCREPANCY, 0.1 * self.required)
 
     def in_double(self, analytic: Floats) -> Claim:
         """Return the claim of the same code run in float64."""
@@ -78,7 +84,7 @@ def measure_probe(
     largest = float(np.max(np.abs(claim.analytic))) * float(np.max(absolute))
     size = float(np.sum(np.abs(products))) + SHARED_ROUND_OFF * largest
     moves = float(np.sum((claim.jitter + claim.rounding) * absolute))
-    round_off = ROUND_OFF_UNITS * claim.unit * size + FINEST * typical + JITTER_MULTIPLE * moves
+    round_off = ROUND_OFF_UNITS * claim.unit * size + JITTER_MULTIPLE * moves
     # Curvature adds up over the entries: n of them shorten the length scale by sqrt(n).
     scale = 1.0 / np.sqrt(direction.size)
     settings = LineSettings(
@@ -88,6 +94,7 @@ def measure_probe(
         first_step=first_step(scale, conditions),
         required=claim.required,
         reference=typical,
+        negligible=claim.negligible * typical,
     )
     line = _line(evaluator, claim, direction)
     return ProbeMeasurement(differentiate(line, conditions, settings), slope, typical)

@@ -171,7 +171,7 @@ def _both_zero(
     measured += [(entry.derivative, float(claim.scale[entry.index])) for entry in entries]
     return bool(measured) and all(
         outcome(derivative) == "agrees"
-        and derivative.smoothness == "smooth"
+        and derivative.smoothness in ("smooth", "noisy")
         and (derivative.value == 0.0 or derivative.error_bar * scale <= negligible)
         for derivative, scale in measured
     )

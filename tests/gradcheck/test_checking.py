@@ -312,7 +312,8 @@ def test_subgradient_at_a_kink_is_a_note():
 
 
 def test_resolution_is_what_a_pass_has_ruled_out():
-    # Every relative error a little above the stated resolution has to be seen.
+    # Every relative error a little above the stated resolution has to be seen, unless it is too
+    # small to be a mistake: then the resolution owns up to it.
     problem = faults.correct(3)
     passed = check(problem)
     for part in passed.parameters:
@@ -326,4 +327,9 @@ def test_resolution_is_what_a_pass_has_ruled_out():
         report = check_gradients(
             problem.loss, off, problem.parameters, args=problem.args, only=part.name
         )
-        assert report.verdict == "fail", part.name
+        wrong = 20 * part.resolution
+        if wrong > 1e-7:
+            assert report.verdict == "fail", part.name
+        else:
+            assert report.verdict == "pass"
+            assert report[part.name].resolution > 0.9 * wrong

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradcheck.ladder import Conditions, LineSettings
-from gradcheck.line import bar_multiplier, differentiate, first_step
+from gradcheck.ladder import Conditions, LineSettings, bar_multiplier
+from gradcheck.line import differentiate, first_step
 from gradcheck.verdict import is_subgradient, outcome
 
 EPSILON = 2.0**-52
@@ -121,6 +121,23 @@ def test_loss_that_ends_nearby_gives_no_number():
     found = derivative(math.sqrt, slope=0.0)
     assert outcome(found) == "undecided"
     assert found.limit == "domain_edge"
+
+
+@pytest.mark.parametrize(("side", "sign"), [("right", 1), ("left", -1)])
+def test_at_the_edge_of_the_domain_one_side_is_enough(side, sign):
+    def function(t):
+        return (0.5 + t) * math.sin(t) if sign * t >= 0 else math.nan
+
+    found = derivative(function, slope=0.5)
+    assert (outcome(found), found.smoothness, found.side) == ("agrees", "smooth", side)
+    assert abs(found.value - 0.5) <= found.error_bar < 1e-8
+    assert outcome(derivative(function, slope=0.5001)) == "disagrees"
+
+
+def test_a_slope_that_grows_without_bound_at_the_edge_is_left_open():
+    for power in (0.3, 0.5, 0.9):
+        found = derivative(lambda t, power=power: t**power if t >= 0 else math.nan, slope=3.0)
+        assert outcome(found) == "undecided"
 
 
 def test_loss_that_ends_further_out_is_differentiated():
