@@ -25,18 +25,21 @@ DEGREE = 16
 EVALUATIONS = DEGREE  # the middle point is the origin, whose value is known
 _ANGLES = np.pi * np.arange(DEGREE + 1) / DEGREE
 NODES = np.cos(_ANGLES)
-# Coefficients from here on have to be noise, or the function is not resolved.
-PLATEAU = 11
+# Coefficients from here on have to be noise, or the function is not resolved: those of a smooth
+# function are far below it by then, those of one with kinks fall off like 1/k**2 only.
+PLATEAU = 7
 # They may be this many times larger than the noise leads to expect; the bar then follows them.
-LARGEST_PLATEAU = 8.0
+LARGEST_PLATEAU = 2.5
 # Coefficients that do not stand out from the noise by this much may be nothing but noise.
 SIGNIFICANT = 3.0
 # A coefficient below the noise may still be this large.
 HIDDEN = 2.0
-# Orders at which to cut the sum of the slope; higher ones are left to show the plateau.
-CUTS = (1, 3, 5, 7, 9)
-# An interval's bar is about this many deviations of the noise over its half width.
-EXPECTED_BAR = 12.0
+# Orders at which to cut the sum of the slope.
+CUTS = (1, 3, 5)
+# A kink is looked for in the even coefficients from here on; smooth bends may have the first.
+KINK_ORDERS = (4, 6)
+# An interval's bar, a kink within it included, in deviations of the noise over its half width.
+EXPECTED_BAR = 24.0
 
 
 def _transform() -> npt.NDArray[np.float64]:
@@ -52,6 +55,8 @@ _COEFFICIENTS = _transform()
 _SLOPES = np.array([k * math.sin(k * math.pi / 2) for k in range(DEGREE + 1)]).round()
 # Standard deviation of a coefficient for noise of deviation 1.
 _SPREAD = math.sqrt(2 / DEGREE)
+# The coefficients of a kink at the middle.
+_ABSOLUTE = _COEFFICIENTS @ np.abs(NODES)
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,12 @@ class Interval:
     ----------
     estimate: the discrepancy
     error: how far it may be off, without the round-off of the analytic side
-    noise: the part of that which noise makes up
+    kink: by how much more if there is a kink at the origin that the noise hides
     """
 
     estimate: float
     error: float
-    noise: float
+    kink: float
 
 
 def sample(evaluate: Evaluate, conditions: Conditions, width: float) -> Interval | None:
@@ -95,19 +100,30 @@ def _interval(
     if plateau > LARGEST_PLATEAU * expected:
         return None
     deviation = max(expected, plateau)
-    cut, noise, truncation = min(
-        ((cut, *_parts(coefficients, cut, deviation)) for cut in CUTS), key=lambda p: p[1] + p[2]
+    cut, error = min(
+        ((cut, _error(coefficients, cut, deviation)) for cut in CUTS), key=lambda pair: pair[1]
     )
     estimate = float(_SLOPES[: cut + 1] @ coefficients[: cut + 1]) / width
-    return Interval(estimate, multiplier * (noise + truncation) / width, multiplier * noise / width)
+    seen, spread = np.transpose([_kink(coefficients, order, deviation) for order in KINK_ORDERS])
+    if seen[-1] > SIGNIFICANT * spread[-1]:
+        return None
+    kink = float(np.min(seen + HIDDEN * spread))
+    return Interval(estimate, multiplier * error / width, multiplier * kink / width)
 
 
-def _parts(
-    coefficients: npt.NDArray[np.float64], cut: int, deviation: float
-) -> tuple[float, float]:
+def _error(coefficients: npt.NDArray[np.float64], cut: int, deviation: float) -> float:
     """Return the noise in the sum up to `cut`, and what may be missing beyond."""
     spread = deviation * _SPREAD
     noise = NOISE_MULTIPLE * spread * float(np.linalg.norm(_SLOPES[: cut + 1]))
     beyond = np.maximum(np.abs(coefficients[cut + 1 :]) - SIGNIFICANT * spread, 0.0)
     missing = float(np.abs(_SLOPES[cut + 1 :]) @ beyond) + HIDDEN * spread * (cut + 2)
-    return noise, TRUNCATION_SAFETY * missing
+    return noise + TRUNCATION_SAFETY * missing
+
+
+def _kink(
+    coefficients: npt.NDArray[np.float64], order: int, deviation: float
+) -> tuple[float, float]:
+    """Return half the jump of the slope that the coefficients from `order` on show; its noise."""
+    shape = _ABSOLUTE[order:]
+    norm = float(np.linalg.norm(shape))
+    return abs(float(shape @ coefficients[order:])) / norm**2, deviation * _SPREAD / norm

@@ -68,6 +68,7 @@ def measure_entries(
             first_step=max(start * scale, SHORTEST_START * default) if start else default,
             required=claim.required,
             reference=SMALLEST_RELEVANT * typical if analytic else typical,
+            enough=claim.required * typical,
             negligible=claim.negligible * abs(analytic),
             comparing=claim.comparing,
         )

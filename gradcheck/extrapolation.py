@@ -107,6 +107,11 @@ class Window:
         """How large the jump may be."""
         return abs(self.jump) + self.jump_bar
 
+    @property
+    def stands_out(self) -> bool:
+        """Whether not even a kink at the origin, hidden by noise, would explain the discrepancy."""
+        return abs(self.estimate) > self.error + 0.5 * self.largest_jump
+
     def meets(self, other: Window) -> bool:
         """Return whether the two intervals overlap."""
         return abs(self.estimate - other.estimate) <= self.error + other.error

@@ -25,6 +25,8 @@ EPSILON = float(np.finfo(np.float64).eps)
 ROUND_OFF_UNITS_OF_LOSS = 0.75
 # Rungs with the same side missing after which one-sided differences are looked at.
 EDGE_RUNGS = 2
+# How far a multiple of a quantum may be off, relatively.
+QUANTUM_TOLERANCE = 1e-6
 
 Side = Literal["", "left", "right"]
 
@@ -67,6 +69,7 @@ class LineSettings:
     first_step: where the ladder starts
     required: relative error that has to be ruled out
     reference: size of slope that counts where the slope itself is smaller
+    enough: error bar that would do where the line is one of many; 0 where it stands alone
     negligible: a discrepancy of this size is no mistake in the gradient
     comparing: whether `slope` is a claim to be tested
     """
@@ -77,6 +80,7 @@ class LineSettings:
     first_step: float
     required: float
     reference: float
+    enough: float = 0.0
     negligible: float = 0.0
     comparing: bool = True
 
@@ -89,8 +93,7 @@ class Ladder:
     rungs: those that could be measured, by index; the step of index k is first_step * RATIO**-k
     sides: one-sided differences to the left and to the right, by index, where there are any
     tried: indices of all that were asked for
-    flat: indices of those at which the loss did not move at all
-    quantum: the smallest change of the loss seen
+    changes: by how much the loss moved, twice per rung
     evaluations: calls of the loss
     """
 
@@ -100,8 +103,7 @@ class Ladder:
         self.settings = settings
         self.rungs: dict[int, Rung] = {}
         self.sides: dict[Side, dict[int, Rung]] = {"left": {}, "right": {}}
-        self.flat: set[int] = set()
-        self.quantum = math.inf
+        self.changes: list[float] = []
         self.tried: set[int] = set()
         self.evaluations = 0
 
@@ -124,11 +126,7 @@ class Ladder:
         bend = (above.excess + below.excess) / step
         if math.isfinite(central) and math.isfinite(bend):
             self.rungs[index] = Rung(step, central, bend, noise)
-            change = max(abs(above.change), abs(below.change))
-            if change == 0.0:
-                self.flat.add(index)
-            else:
-                self.quantum = min(self.quantum, change)
+            self.changes += [abs(above.change), abs(below.change)]
 
     def _moved(self, step: float) -> _Moved:
         value, slope = self.evaluate(step)
@@ -169,15 +167,20 @@ class Ladder:
         return windows
 
     def _noisy_rungs(self) -> dict[int, Rung]:
-        """Return the rungs, with the noise of a coarse loss where some show it to be one.
+        """Return the rungs, with the noise of a coarse loss where they show it to be one.
 
-        A loss that moves at some steps and not at all at others is rounded, or computed in
-        float32; the smallest change seen tells how coarsely.
+        A loss that is rounded, or computed in float32, moves at some steps and not at all at
+        others, and by multiples of one quantum. One with a dead zone does so by any amount.
         """
-        if not self.flat or len(self.flat) == len(self.rungs):
+        moving = [change for change in self.changes if change]
+        if len(moving) == len(self.changes) or not moving:
+            return self.rungs
+        quantum = min(moving)
+        multiples = [change / quantum for change in moving]
+        if any(abs(m - round(m)) > QUANTUM_TOLERANCE * m for m in multiples):
             return self.rungs
         return {
-            index: replace(rung, noise=max(rung.noise, self.quantum / 2))
+            index: replace(rung, noise=max(rung.noise, quantum / 2))
             for index, rung in self.rungs.items()
         }
 

@@ -211,19 +211,21 @@ class _Search:
         kinked = kink_at_origin(windows)
         if kinked is not None and best.kink > best.truncation + best.noise:
             return self._kink(kinked)
-        if not (clash or best.one_sided):
-            best, clash = self._with_second_opinion(windows, best)
-        elif not clash:
-            best, clash = self._without_accidents(windows, best)
+        if not clash:
+            best, clash = self._settled(windows, best)
         return self._result(best, clash, noisier)
 
-    def _with_second_opinion(self, windows: Sequence[Window], best: Window) -> tuple[Window, bool]:
+    def _settled(self, windows: Sequence[Window], best: Window) -> tuple[Window, bool]:
         """Return the best window, sharpened by an interval where it leaves the question open."""
+        if best.one_sided:
+            return self._without_accidents(windows, best)
         if self._agrees(best):
             needed = self._target(best) / SHARPNESS
             if best.error <= needed:
                 return best, False
-        elif confirmed(windows, best, self.settings.scale):
+            if best.error > self.settings.enough:
+                needed = max(needed, self.settings.enough)
+        elif self._is_beyond_doubt(windows, best):
             return best, False
         else:
             needed = abs(best.estimate)
@@ -253,14 +255,13 @@ class _Search:
     def _combined(self, best: Window, interval: Interval) -> tuple[Window, bool]:
         """Return the window with what the interval says about it, and whether the two clash."""
         error = interval.error + self.settings.slope_round_off
-        gap = abs(interval.estimate - best.estimate)
-        agreed = abs(interval.estimate) <= max(error, self.settings.negligible)
-        if not self._agrees(best) and agreed:
-            # The discrepancy was an accident; how it came about nobody knows.
-            error = max(error, gap)
+        gap, size = abs(interval.estimate - best.estimate), abs(interval.estimate)
+        if size <= max(error + interval.kink, self.settings.negligible):
+            # Where the two differ, an accident or a kink that noise hides: the bar covers either.
+            error = max(error, size, 0.0 if self._agrees(best) else gap)
         elif gap > best.error + error:
             return best, True
-        elif best.error <= error:
+        if best.error <= error and self._agrees(best):
             return best, False
         return replace(best, estimate=interval.estimate, error=error, noise=error), False
 
@@ -270,12 +271,15 @@ class _Search:
         What they do not confirm was seen by accident: theirs are the bars to go by.
         """
         clash = False
-        while not (clash or self._agrees(best) or confirmed(windows, best, self.settings.scale)):
+        while not (clash or self._agrees(best) or self._is_beyond_doubt(windows, best)):
             windows = [window for window in windows if window.bottom > best.bottom]
             if not windows:
                 return best, True
             best, clash = trusted(windows)
         return best, clash
+
+    def _is_beyond_doubt(self, windows: Sequence[Window], best: Window) -> bool:
+        return confirmed(windows, best, self.settings.scale) and (best.stands_out or best.one_sided)
 
     def _result(self, best: Window, clash: bool, noisier: bool) -> LineDerivative:
         limit = self._limit(best, noisier)
