@@ -229,7 +229,7 @@ class _Search:
             return best, False
         else:
             needed = abs(best.estimate)
-        interval = self._interval(best, needed / 2)
+        interval = self._interval(best, needed)
         if interval is None:
             return self._without_accidents(windows, best)
         return self._combined(best, interval)
@@ -239,11 +239,14 @@ class _Search:
         given, ladder = self.conditions, self.ladder
         noise = max(given.noise, ROUND_OFF_UNITS_OF_LOSS * given.unit * abs(float(given.value)))
         width = EXPECTED_BAR * given.multiplier * noise / needed if needed else math.inf
+        if width > self.settings.scale:
+            return None
+        narrowest = min(best.step, self.settings.scale)
         kinked = any(window.jump_is_significant for window in ladder.windows())
         # Where larger steps reached across a kink, so would a wider interval.
-        width = best.step if kinked else max(width, best.step)
+        width = narrowest if kinked else max(width, narrowest)
         for _ in range(INTERVALS):
-            if not width <= self.settings.scale or width < best.step / RATIO:
+            if width < best.step / RATIO**2:
                 return None
             ladder.evaluations += chebyshev.EVALUATIONS
             interval = chebyshev.sample(ladder.evaluate, given, width)
