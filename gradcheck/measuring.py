@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.assembly import Measured
+from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
 from gradcheck.directions import (
     Floats,
     entry_scales,
@@ -21,6 +22,7 @@ from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.line import bar_multiplier
 from gradcheck.noise import Noise, measure_noise, measure_rounding
+from gradcheck.options import Method
 from gradcheck.plan import Plan
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, measure_probe
@@ -43,6 +45,7 @@ class Task:
     plan: how much of each is compared
     seed: of the random directions
     required_resolution: relative error that a pass has to rule out; None for the default
+    method: "complex" compares by the complex step, certified along the random directions
     """
 
     evaluator: Evaluator
@@ -50,9 +53,26 @@ class Task:
     plan: Plan
     seed: int
     required_resolution: float | None
+    method: Method = "auto"
 
 
-def measure_parameters(task: Task, flight: Preflight) -> tuple[dict[str, Measured], Noise]:
+@dataclass(frozen=True)
+class Measurements:
+    """All that was measured.
+
+    Attributes
+    ----------
+    parameters: by name
+    noise: of the loss
+    notes: remarks for the report
+    """
+
+    parameters: dict[str, Measured]
+    noise: Noise
+    notes: tuple[str, ...] = ()
+
+
+def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     """Return all that is found out about the parameters that preflight let through."""
     evaluator = task.evaluator
     scales = entry_scales({name: evaluator.original[name] for name in task.selected})
@@ -66,7 +86,7 @@ def measure_parameters(task: Task, flight: Preflight) -> tuple[dict[str, Measure
     measured = {name: _measure(task, conditions, claim, effect) for name, claim in claims.items()}
     if doubled:
         measured = _without_rounding(task, conditions, claims, measured, effect)
-    return measured, noise
+    return Measurements(measured, noise, _notes(measured))
 
 
 def _rounding(task: Task, flight: Preflight, scales: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -128,15 +148,14 @@ def _claims(
 def _measure(task: Task, conditions: Conditions, claim: Claim, effect: float) -> Measured:
     """Probe a parameter, then compare its entries as far as the plan, or its failure, asks."""
     evaluator, plan, seed = task.evaluator, task.plan, task.seed
-    probes = tuple(
-        measure_probe(
-            evaluator,
-            conditions,
-            claim,
-            random_direction(claim.scale, seed, claim.name, number),
-        )
-        for number in range(plan.probes)
-    )
+    directions = [
+        random_direction(claim.scale, seed, claim.name, number) for number in range(plan.probes)
+    ]
+    probes = tuple(measure_probe(evaluator, conditions, claim, along) for along in directions)
+    certificate = None
+    if task.method == "complex":
+        certificate = certify(evaluator, conditions, claim, directions, probes)
+        probes = certificate.probes
     size = claim.analytic.size
     failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
     count = size if plan.sweep else plan.entries_of_failing(size) if failing else 0
@@ -144,8 +163,23 @@ def _measure(task: Task, conditions: Conditions, claim: Claim, effect: float) ->
     if 0 < count < size:
         generator = np.random.default_rng([seed, *claim.name.encode()])
         positions = np.sort(generator.choice(size, count, replace=False))
-    entries = measure_entries(evaluator, conditions, claim, positions[:count])
-    return Measured(claim, probes, entries, judge(probes, entries, claim, effect))
+    if certificate is None:
+        entries = measure_entries(evaluator, conditions, claim, positions[:count])
+    else:
+        entries = measure_entries_complex(
+            evaluator, conditions, claim, positions[:count], certificate
+        )
+    judgement = judge(probes, entries, claim, effect)
+    return Measured(claim, probes, entries, judgement, certificate=certificate)
+
+
+def _notes(measured: Mapping[str, Measured]) -> tuple[str, ...]:
+    certificates = [found.certificate for found in measured.values() if found.certificate]
+    if not certificates:
+        return ()
+    slopes = [probe.derivative for found in measured.values() for probe in found.probes]
+    slopes += [entry.derivative for found in measured.values() for entry in found.entries]
+    return (complex_step_note(certificates, slopes),)
 
 
 def _without_rounding(
