@@ -179,6 +179,7 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
         seed=subject.options.seed,
         required_resolution=subject.options.required_resolution,
         method=subject.options.method,
+        directions=subject.options.directions,
     )
     found = measure_parameters(task, flight)
     if changed := subject.evaluator.changed_parameters():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,13 @@ from gradcheck.directions import (
     norm,
     random_direction,
 )
+from gradcheck.eigen import eigen_directions, eigen_note, of_usual_size
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.line import bar_multiplier
 from gradcheck.noise import Noise, measure_noise, measure_rounding
-from gradcheck.options import Method
+from gradcheck.options import Directions, Method
 from gradcheck.plan import Plan
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, measure_probe
@@ -46,6 +47,8 @@ class Task:
     seed: of the random directions
     required_resolution: relative error that a pass has to rule out; None for the default
     method: "complex" compares by the complex step, certified along the random directions
+    directions: "eigen" also probes along the top eigenvectors of the Hessian
+    eigen: those, by parameter name
     """
 
     evaluator: Evaluator
@@ -54,6 +57,8 @@ class Task:
     seed: int
     required_resolution: float | None
     method: Method = "auto"
+    directions: Directions = "random"
+    eigen: Mapping[str, tuple[Floats, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,14 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     noise = measure_noise(evaluator, noise_directions(scales, task.seed))
     conditions = Conditions(noise.value, noise.deviation, bar_multiplier(task.plan.comparisons))
     claims = _claims(task, flight, scales, noise, rounding)
+    if task.directions == "eigen" and claims:
+        task = replace(task, eigen=_eigen(task, claims))
     effects = [norm(claim.analytic * claim.scale) for claim in claims.values()]
     effect = max(effects, default=0.0)
     measured = {name: _measure(task, conditions, claim, effect) for name, claim in claims.items()}
     if doubled:
         measured = _without_rounding(task, conditions, claims, measured, effect)
-    return Measurements(measured, noise, _notes(measured))
+    return Measurements(measured, noise, _notes(task, measured))
 
 
 def _rounding(task: Task, flight: Preflight, scales: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -151,7 +158,12 @@ def _measure(task: Task, conditions: Conditions, claim: Claim, effect: float) ->
     directions = [
         random_direction(claim.scale, seed, claim.name, number) for number in range(plan.probes)
     ]
+    eigen = task.eigen.get(claim.name, ())
     probes = tuple(measure_probe(evaluator, conditions, claim, along) for along in directions)
+    directions += eigen
+    probes += tuple(
+        of_usual_size(measure_probe(evaluator, conditions, claim, along), claim) for along in eigen
+    )
     certificate = None
     if task.method == "complex":
         certificate = certify(evaluator, conditions, claim, directions, probes)
@@ -173,13 +185,22 @@ def _measure(task: Task, conditions: Conditions, claim: Claim, effect: float) ->
     return Measured(claim, probes, entries, judgement, certificate=certificate)
 
 
-def _notes(measured: Mapping[str, Measured]) -> tuple[str, ...]:
+def _eigen(task: Task, claims: Mapping[str, Claim]) -> dict[str, tuple[Floats, ...]]:
+    scales = {name: claim.scale for name, claim in claims.items()}
+    unit = max(claim.unit for claim in claims.values())
+    return eigen_directions(task.evaluator, scales, unit, task.seed)
+
+
+def _notes(task: Task, measured: Mapping[str, Measured]) -> tuple[str, ...]:
+    notes = []
+    if task.directions == "eigen":
+        notes.append(eigen_note(task.eigen))
     certificates = [found.certificate for found in measured.values() if found.certificate]
-    if not certificates:
-        return ()
-    slopes = [probe.derivative for found in measured.values() for probe in found.probes]
-    slopes += [entry.derivative for found in measured.values() for entry in found.entries]
-    return (complex_step_note(certificates, slopes),)
+    if certificates:
+        slopes = [probe.derivative for found in measured.values() for probe in found.probes]
+        slopes += [entry.derivative for found in measured.values() for entry in found.entries]
+        notes.append(complex_step_note(certificates, slopes))
+    return tuple(notes)
 
 
 def _without_rounding(
