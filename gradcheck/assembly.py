@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gradcheck.complex_step import Certificate
 from gradcheck.diagnosis import codes
 from gradcheck.entries import EntryMeasurement
 from gradcheck.execution import Array
@@ -30,6 +31,7 @@ class Measured:
     Attributes
     ----------
     is_rounding: the comparisons disagree only by the rounding of float32
+    certificate: of the complex step, where that was used
     """
 
     claim: Claim
@@ -37,6 +39,7 @@ class Measured:
     entries: tuple[EntryMeasurement, ...]
     judgement: Judgement
     is_rounding: bool = False
+    certificate: Certificate | None = None
 
     def rounded(self, judgement: Judgement, error: float) -> Measured:
         """Return the same measurements under the judgement of the float64 gradient.

@@ -115,7 +115,7 @@ def check(
         reports = _run(subject, flight) if flight.analytic else _stopped(subject, flight)
     finally:
         evaluator.restore()
-    parameters, findings = reports
+    parameters, findings, notes = reports
     return GradientReport(
         name=subject.problem.title,
         parameters=parameters,
@@ -125,7 +125,7 @@ def check(
         seconds=time.perf_counter() - started,
         seed=settled.seed,
         settings=settled.settings(),
-        notes=_notes(subject),
+        notes=(*_notes(subject), *notes),
     )
 
 
@@ -161,12 +161,12 @@ def _known_layers(problem: Problem, names: list[str]) -> Mapping[str, Sequence[s
     return {layer: [name for name in held if name in names] for layer, held in layers.items()}
 
 
-Results = tuple[tuple[ParameterReport, ...], tuple[Finding, ...]]
+Results = tuple[tuple[ParameterReport, ...], tuple[Finding, ...], tuple[str, ...]]
 
 
 def _stopped(subject: _Subject, flight: Preflight) -> Results:
     originals = {name: subject.evaluator.original[name] for name in subject.selected}
-    return stopped_reports(originals, subject.layers, flight), flight.findings
+    return stopped_reports(originals, subject.layers, flight), flight.findings, ()
 
 
 def _run(subject: _Subject, flight: Preflight) -> Results:
@@ -178,18 +178,20 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
         plan=subject.plan,
         seed=subject.options.seed,
         required_resolution=subject.options.required_resolution,
+        method=subject.options.method,
+        directions=subject.options.directions,
     )
-    measured, noise = measure_parameters(task, flight)
+    found = measure_parameters(task, flight)
     if changed := subject.evaluator.changed_parameters():
         return _stopped(subject, mutated(flight.values, subject.selected, "loss", changed))
-    findings = (*flight.findings, *measurement_findings(measured, noise))
+    findings = (*flight.findings, *measurement_findings(found.parameters, found.noise))
     reports = {
-        name: measured_report(found, originals[name], subject.layers[name], findings)
-        for name, found in measured.items()
+        name: measured_report(measured, originals[name], subject.layers[name], findings)
+        for name, measured in found.parameters.items()
     }
     for report in stopped_reports(originals, subject.layers, flight, findings):
         reports.setdefault(report.name, report)
-    return tuple(reports[name] for name in subject.selected), findings
+    return tuple(reports[name] for name in subject.selected), findings, found.notes
 
 
 def _notes(subject: _Subject) -> tuple[str, ...]:

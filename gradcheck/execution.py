@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -131,6 +132,27 @@ class Evaluator:
         finally:
             working[index] = self.original[name][index]
 
+    def complex_loss_at(self, changes: Mapping[str, Array]) -> complex:
+        """Return the loss at complex copies of all parameters, some of them changed.
+
+        Not for in-place problems, whose live arrays have no room for an imaginary part. What the
+        loss raises comes through, and so does numpy's ComplexWarning, as an exception.
+        """
+        self.evaluations += 1
+        copies = {
+            name: np.array(changes.get(name, array), dtype=np.complex128, subok=True)
+            for name, array in self.original.items()
+        }
+        scalars = {name: copies[name][()] for name in self._scalars}
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            handed_out = self._containers(copies | scalars | self._fixed)
+            if self.problem.loss is not None:
+                result = self.problem.loss(handed_out, *self.problem.args)
+            else:
+                result = self.problem.gradient(handed_out, *self.problem.args)[0]
+            return _complex_scalar(result)
+
     def restore(self, names: Mapping[str, Any] | None = None) -> None:
         """Put the working arrays back to the original values, bit by bit."""
         for name in self.original if names is None else names:
@@ -238,6 +260,13 @@ def _scalar(result: Any) -> float:
     if array.size != 1 or array.dtype.kind not in "fiub":
         raise LossNotScalar(f"loss must be one real number, got {_described(result)}")
     return float(array.reshape(()))
+
+
+def _complex_scalar(result: Any) -> complex:
+    array = np.asarray(result)
+    if array.size != 1 or array.dtype.kind != "c":
+        raise LossNotScalar(f"loss must be one complex number, got {_described(result)}")
+    return complex(array.reshape(()))
 
 
 def _described(value: Any) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from gradcheck.assembly import Measured
+from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
 from gradcheck.directions import (
     Floats,
     entry_scales,
@@ -16,10 +17,12 @@ from gradcheck.directions import (
     norm,
     random_direction,
 )
+from gradcheck.eigen import eigen_directions, eigen_note, of_usual_size
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.noise import Noise, measure_noise, measure_rounding
+from gradcheck.options import Directions, Method
 from gradcheck.plan import Plan
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, measure_probe
@@ -42,6 +45,9 @@ class Task:
     plan: how much of each is compared
     seed: of the random directions
     required_resolution: relative error that a pass has to rule out; None for the default
+    method: "complex" compares by the complex step, certified along the random directions
+    directions: "eigen" also probes along the top eigenvectors of the Hessian
+    eigen: those, by parameter name
     """
 
     evaluator: Evaluator
@@ -49,9 +55,28 @@ class Task:
     plan: Plan
     seed: int
     required_resolution: float | None
+    method: Method = "auto"
+    directions: Directions = "random"
+    eigen: Mapping[str, tuple[Floats, ...]] = field(default_factory=dict)
 
 
-def measure_parameters(task: Task, flight: Preflight) -> tuple[dict[str, Measured], Noise]:
+@dataclass(frozen=True)
+class Measurements:
+    """All that was measured.
+
+    Attributes
+    ----------
+    parameters: by name
+    noise: of the loss
+    notes: remarks for the report
+    """
+
+    parameters: dict[str, Measured]
+    noise: Noise
+    notes: tuple[str, ...] = ()
+
+
+def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     """Return all that is found out about the parameters that preflight let through."""
     evaluator = task.evaluator
     scales = entry_scales({name: evaluator.original[name] for name in task.selected})
@@ -60,12 +85,14 @@ def measure_parameters(task: Task, flight: Preflight) -> tuple[dict[str, Measure
     noise = measure_noise(evaluator, noise_directions(scales, task.seed))
     conditions = noise.conditions(task.plan.comparisons)
     claims = _claims(task, flight, scales, noise, rounding)
+    if task.directions == "eigen" and claims:
+        task = replace(task, eigen=_eigen(task, claims))
     effects = [norm(claim.analytic * claim.scale) for claim in claims.values()]
     effect = max(effects, default=0.0)
     measured = {name: _measure(task, conditions, claim, effect) for name, claim in claims.items()}
     if doubled:
         measured = _without_rounding(task, conditions, claims, measured, effect)
-    return measured, noise
+    return Measurements(measured, noise, _notes(task, measured))
 
 
 def _rounding(task: Task, flight: Preflight, scales: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -127,15 +154,19 @@ def _claims(
 def _measure(task: Task, conditions: Conditions, claim: Claim, effect: float) -> Measured:
     """Probe a parameter, then compare its entries as far as the plan, or its failure, asks."""
     evaluator, plan, seed = task.evaluator, task.plan, task.seed
-    probes = tuple(
-        measure_probe(
-            evaluator,
-            conditions,
-            claim,
-            random_direction(claim.scale, seed, claim.name, number),
-        )
-        for number in range(plan.probes)
+    directions = [
+        random_direction(claim.scale, seed, claim.name, number) for number in range(plan.probes)
+    ]
+    eigen = task.eigen.get(claim.name, ())
+    probes = tuple(measure_probe(evaluator, conditions, claim, along) for along in directions)
+    directions += eigen
+    probes += tuple(
+        of_usual_size(measure_probe(evaluator, conditions, claim, along), claim) for along in eigen
     )
+    certificate = None
+    if task.method == "complex":
+        certificate = certify(evaluator, conditions, claim, directions, probes)
+        probes = certificate.probes
     size = claim.analytic.size
     failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
     count = size if plan.sweep else plan.entries_of_failing(size) if failing else 0
@@ -143,8 +174,32 @@ def _measure(task: Task, conditions: Conditions, claim: Claim, effect: float) ->
     if 0 < count < size:
         generator = np.random.default_rng([seed, *claim.name.encode()])
         positions = np.sort(generator.choice(size, count, replace=False))
-    entries = measure_entries(evaluator, conditions, claim, positions[:count])
-    return Measured(claim, probes, entries, judge(probes, entries, claim, effect))
+    if certificate is None:
+        entries = measure_entries(evaluator, conditions, claim, positions[:count])
+    else:
+        entries = measure_entries_complex(
+            evaluator, conditions, claim, positions[:count], certificate
+        )
+    judgement = judge(probes, entries, claim, effect)
+    return Measured(claim, probes, entries, judgement, certificate=certificate)
+
+
+def _eigen(task: Task, claims: Mapping[str, Claim]) -> dict[str, tuple[Floats, ...]]:
+    scales = {name: claim.scale for name, claim in claims.items()}
+    unit = max(claim.unit for claim in claims.values())
+    return eigen_directions(task.evaluator, scales, unit, task.seed)
+
+
+def _notes(task: Task, measured: Mapping[str, Measured]) -> tuple[str, ...]:
+    notes = []
+    if task.directions == "eigen":
+        notes.append(eigen_note(task.eigen))
+    certificates = [found.certificate for found in measured.values() if found.certificate]
+    if certificates:
+        slopes = [probe.derivative for found in measured.values() for probe in found.probes]
+        slopes += [entry.derivative for found in measured.values() for entry in found.entries]
+        notes.append(complex_step_note(certificates, slopes))
+    return tuple(notes)
 
 
 def _without_rounding(

@@ -80,16 +80,11 @@ def measure_probe(
     """Return the slope of the loss along `direction`, compared with that of the claim."""
     products = claim.analytic * direction
     slope, typical = float(np.sum(products)), norm(products)
-    absolute = np.abs(direction)
-    largest = float(np.max(np.abs(claim.analytic))) * float(np.max(absolute))
-    size = float(np.sum(np.abs(products))) + SHARED_ROUND_OFF * largest
-    moves = float(np.sum((claim.jitter + claim.rounding) * absolute))
-    round_off = ROUND_OFF_UNITS * claim.unit * size + JITTER_MULTIPLE * moves
     # Curvature adds up over the entries: n of them shorten the length scale by sqrt(n).
     scale = 1.0 / np.sqrt(direction.size)
     settings = LineSettings(
         slope=slope,
-        slope_round_off=round_off,
+        slope_round_off=slope_round_off(claim, direction),
         scale=scale,
         first_step=first_step(scale, conditions),
         required=claim.required,
@@ -98,6 +93,16 @@ def measure_probe(
     )
     line = _line(evaluator, claim, direction)
     return ProbeMeasurement(differentiate(line, conditions, settings), slope, typical)
+
+
+def slope_round_off(claim: Claim, direction: Floats) -> float:
+    """Return how far the claimed slope along `direction` may be off by rounding alone."""
+    products, absolute = claim.analytic * direction, np.abs(direction)
+    largest = float(np.max(np.abs(claim.analytic))) * float(np.max(absolute))
+    # Rounding differs from entry to entry, but a factor that all share is rounded once.
+    size = norm(products) + abs(float(np.sum(products))) + SHARED_ROUND_OFF * largest
+    moves = norm((claim.jitter + claim.rounding) * absolute)
+    return ROUND_OFF_UNITS * claim.unit * size + JITTER_MULTIPLE * moves
 
 
 def _line(evaluator: Evaluator, claim: Claim, direction: Floats) -> Evaluate:

@@ -66,6 +66,7 @@ class Options:
     targets: tuple[str, ...]
     folder: Path | None
     listing: bool
+    self_testing: bool
     checks: Mapping[str, Any]
     allow_inconclusive: bool
     format: str
@@ -237,6 +238,12 @@ def _add_report(group: argparse._ArgumentGroup) -> None:
 def _add_help(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--list", action="store_true", dest="listing", help="list what can be checked in TARGET"
+    )
+    group.add_argument(
+        "--self-test",
+        action="store_true",
+        dest="self_testing",
+        help="plant faults in the built-in networks and show what is caught on this machine",
     )
     group.add_argument("-h", "--help", action="help", help="show this help")
     group.add_argument("-V", "--version", action="version", version=f"gradcheck {__version__}")

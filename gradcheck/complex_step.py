@@ -1,0 +1,226 @@
+"""The complex step as a third oracle, and what it takes before its word counts.
+
+Its slopes are exact to round-off, if the loss is analytic. Whether it is cannot be seen from the
+complex side: abs, conj, real or a lost imaginary part give smooth, precise and wrong slopes. So
+every parameter is certified: along random directions the complex step has to meet the error bar
+of ordinary differences. And nobody is accused on its word alone: differences have to confirm it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import numpy as np
+
+from gradcheck.complex_slope import STEPS, Move, Slopes, complex_slopes
+from gradcheck.directions import SMALLEST_MAGNITUDE, Floats
+from gradcheck.entries import EntryMeasurement, measure_entries
+from gradcheck.execution import Evaluator, LossNotScalar
+from gradcheck.ladder import Conditions
+from gradcheck.line import LineDerivative
+from gradcheck.probes import Claim, ProbeMeasurement, slope_round_off
+from gradcheck.verdict import outcome, probe_resolution
+
+
+class ComplexStepRefused(ValueError):
+    """The complex step cannot be used for this loss."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"method='complex' cannot be used: {why}; use method='auto'")
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What differences along random directions of one parameter say about its complex step.
+
+    Attributes
+    ----------
+    probes: the directions, their slopes by the complex step
+    error_bar: largest of the differences': what is not analytic by less would not have been seen
+    resolution: the same, relative to the slopes that such directions typically see
+    """
+
+    probes: tuple[ProbeMeasurement, ...]
+    error_bar: float
+    resolution: float
+
+
+def certify(
+    evaluator: Evaluator,
+    conditions: Conditions,
+    claim: Claim,
+    directions: Sequence[Floats],
+    probes: Sequence[ProbeMeasurement],
+) -> Certificate:
+    """Return the probes measured again by the complex step, certified by what they were.
+
+    Parameters
+    ----------
+    directions, probes: random directions through the claim's parameter, and the ordinary
+        differences along them
+
+    Raises
+    ------
+    ComplexStepRefused
+        when the loss takes no complex numbers, or takes them and is not analytic
+    """
+    slopes = _slopes(evaluator, claim.name, [Move(..., direction) for direction in directions])
+    certified = []
+    widest = max(probe.derivative.error_bar for probe in probes)
+    for number, (direction, probe) in enumerate(zip(directions, probes, strict=True)):
+        round_off = slope_round_off(claim, direction)
+        step = _derivative(slopes, number, conditions, probe.analytic, round_off)
+        _check_analytic(claim.name, step, probe.derivative)
+        if outcome(step) == "disagrees":
+            step = _confirmed(step, probe.derivative, widest)
+        taken = step.evaluations + probe.derivative.evaluations
+        certified.append(replace(probe, derivative=replace(step, evaluations=taken)))
+    return Certificate(tuple(certified), widest, max(map(probe_resolution, probes)))
+
+
+def measure_entries_complex(
+    evaluator: Evaluator,
+    conditions: Conditions,
+    claim: Claim,
+    positions: Sequence[int] | np.ndarray,
+    certificate: Certificate,
+) -> tuple[EntryMeasurement, ...]:
+    """Return the slopes along the entries at these flat positions, by the complex step.
+
+    An entry that it calls wrong is measured by differences too. Where they say otherwise, or
+    cannot tell about something too small for the certificate, theirs are taken.
+    """
+    shape = claim.analytic.shape
+    indices = [tuple(int(i) for i in np.unravel_index(position, shape)) for position in positions]
+    slopes = _slopes(evaluator, claim.name, [Move(i, claim.scale[i]) for i in indices])
+    measured = []
+    for number, index in enumerate(indices):
+        derivative = _along_entry(slopes, number, conditions, claim, index)
+        measured.append(EntryMeasurement(index, float(claim.analytic[index]), derivative))
+    wrong = [n for n, m in enumerate(measured) if outcome(m.derivative) == "disagrees"]
+    accused = np.asarray(positions, dtype=int)[wrong]
+    for number, real in zip(
+        wrong, measure_entries(evaluator, conditions, claim, accused), strict=True
+    ):
+        entry = measured[number]
+        visible = certificate.error_bar / (SMALLEST_MAGNITUDE * float(claim.scale[entry.index]))
+        derivative = _confirmed(entry.derivative, real.derivative, visible)
+        taken = entry.derivative.evaluations + real.derivative.evaluations
+        measured[number] = replace(entry, derivative=replace(derivative, evaluations=taken))
+    return tuple(measured)
+
+
+def complex_step_note(
+    certificates: Sequence[Certificate], derivatives: Sequence[LineDerivative]
+) -> str:
+    """Return what a report says about the complex step.
+
+    Parameters
+    ----------
+    certificates: one per parameter
+    derivatives: of all probes and entries
+    """
+    directions = sum(len(certificate.probes) for certificate in certificates)
+    coarsest = max(certificate.resolution for certificate in certificates)
+    by_differences = sum(not is_complex_step(derivative) for derivative in derivatives)
+    besides = f"; {by_differences} by differences, which contradict it" if by_differences else ""
+    return (
+        f"method complex: {len(derivatives) - by_differences} slopes by the complex step{besides}; "
+        f"certified by differences along {directions} directions, to {coarsest:.0e} of their slopes"
+    )
+
+
+def is_complex_step(derivative: LineDerivative) -> bool:
+    """Return whether a slope is one of the complex step: no difference is taken so close by."""
+    return 0.0 < derivative.step_size <= max(STEPS)
+
+
+def _along_entry(
+    slopes: Slopes, number: int, conditions: Conditions, claim: Claim, index: tuple[int, ...]
+) -> LineDerivative:
+    """Return the slope per unit of the entry, from that per unit of its scale."""
+    scale, direction = float(claim.scale[index]), np.zeros(claim.analytic.shape)
+    direction[index] = 1.0
+    round_off = slope_round_off(claim, direction)
+    per_unit = Slopes(slopes.values / scale, slopes.error_bars / scale, slopes.evaluations)
+    return _derivative(per_unit, number, conditions, float(claim.analytic[index]), round_off)
+
+
+def _derivative(
+    slopes: Slopes, number: int, conditions: Conditions, analytic: float, round_off: float
+) -> LineDerivative:
+    value = float(slopes.values[number])
+    return LineDerivative(
+        value=value,
+        error_bar=conditions.multiplier * float(slopes.error_bars[number]) + round_off,
+        discrepancy=value - analytic,
+        smoothness="smooth",
+        jump=0.0,
+        evaluations=int(slopes.evaluations[number]),
+        limit="precision",
+        step_size=max(STEPS),
+    )
+
+
+def _confirmed(step: LineDerivative, real: LineDerivative, visible: float) -> LineDerivative:
+    """Return the complex step's discrepancy if it counts, else what differences say.
+
+    Parameters
+    ----------
+    visible: a discrepancy beyond this cannot come from a part of the loss that is not analytic,
+        as the certificate would have shown it
+    """
+    if not _meet(step, real):
+        return real
+    return step if outcome(real) == "disagrees" or abs(step.discrepancy) > visible else real
+
+
+def _meet(step: LineDerivative, real: LineDerivative) -> bool:
+    return abs(step.value - real.value) <= step.error_bar + real.error_bar
+
+
+def _check_analytic(name: str, step: LineDerivative, real: LineDerivative) -> None:
+    if real.smoothness == "kink":
+        raise ComplexStepRefused(f"the loss has a kink at these parameters, seen along {name}")
+    if outcome(real) == "undecided" or not math.isfinite(real.error_bar):
+        raise ComplexStepRefused(f"differences along {name} are undecided and certify nothing")
+    if not _meet(step, real):
+        raise ComplexStepRefused(
+            f"the loss is not analytic: along a direction through {name} the complex step gives "
+            f"{step.value:.6g}, differences {real.value:.6g} +- {real.error_bar:.1g}; look for "
+            "abs, conj, real, a norm, a maximum or a comparison"
+        )
+
+
+def _slopes(evaluator: Evaluator, name: str, moves: Sequence[Move]) -> Slopes:
+    """Return the slopes, or refuse with what keeps the loss from having them."""
+    if evaluator.problem.in_place:
+        raise ComplexStepRefused(
+            "the live arrays of an in-place problem cannot hold complex numbers"
+        )
+    if np.iscomplexobj(evaluator.leaves[name]):
+        raise ComplexStepRefused(f"parameter {name} is complex itself")
+    try:
+        slopes = complex_slopes(evaluator, name, moves)
+    except np.exceptions.ComplexWarning:
+        raise ComplexStepRefused(
+            "the loss drops the imaginary part of complex parameters; look for float(), .real, or "
+            "writing into an array of floats"
+        ) from None
+    except LossNotScalar as error:
+        raise ComplexStepRefused(f"at complex parameters {error}") from None
+    except Exception as error:
+        _refuse_for(error)
+    if not np.all(np.isfinite(slopes.values)):
+        raise ComplexStepRefused(f"the loss is not finite at complex values of {name}")
+    return slopes
+
+
+def _refuse_for(error: Exception) -> NoReturn:
+    said = (str(error).splitlines() or [""])[0]
+    raise ComplexStepRefused(
+        f"the loss raised {type(error).__name__} at complex parameters ({said})"
+    ) from error
