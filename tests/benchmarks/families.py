@@ -253,7 +253,7 @@ def _case(rng, loss, gradient, parameters, slope: Slope, *, count: int = ENTRIES
     return Case(loss, gradient, parameters, entries)
 
 
-def distinct(names: Iterable[str]) -> list[str]:
-    """Return the families that any of the given words occurs in, all for no words."""
+def chosen_families(names: Iterable[str]) -> list[str]:
+    """Return the families that one of these words occurs in; all where there are none."""
     words = list(names)
     return [name for name in FAMILIES if not words or any(word in name for word in words)]

@@ -82,8 +82,31 @@ def compare(prepared: Prepared, entry: Entry, bug: float) -> Measurement:
     derivative = _derivative(prepared, claim, entry.position)
     slope = float(claim.analytic.flat[entry.position])
     verdict = _verdict(derivative, slope, claim.required)
+    measured = _measurement(verdict, derivative)
     if verdict in ("fail", "inconclusive") and prepared.again:
-        verdict = _in_double(prepared, claim, entry.position, bug, verdict)
+        return _in_double(prepared, claim, entry.position, bug, measured)
+    return measured
+
+
+def _in_double(
+    prepared: Prepared, claim: Claim, position: int, bug: float, measured: Measurement
+) -> Measurement:
+    """Return the measurement once the rounding of a float32 gradient is told apart."""
+    array = prepared.again[claim.name]
+    error = np.abs(array - prepared.claims[claim.name].analytic)
+    if not np.all(error * claim.scale <= measuring.LARGEST_ROUNDING * prepared.effect):
+        return measured
+    double = _with_bug(claim.in_double(array), position, bug)
+    derivative = _derivative(prepared, double, position)
+    verdict = _verdict(derivative, float(double.analytic.flat[position]), double.required)
+    return replace(
+        measured,
+        verdict=measured.verdict if verdict == "fail" else verdict,
+        evaluations=measured.evaluations + derivative.evaluations,
+    )
+
+
+def _measurement(verdict: str, derivative: LineDerivative) -> Measurement:
     return Measurement(
         verdict=verdict,
         value=derivative.value,
@@ -92,18 +115,6 @@ def compare(prepared: Prepared, entry: Entry, bug: float) -> Measurement:
         evaluations=derivative.evaluations,
         limit=derivative.limit,
     )
-
-
-def _in_double(prepared: Prepared, claim: Claim, position: int, bug: float, verdict: str) -> str:
-    """Return the verdict once the rounding of a float32 gradient is told apart."""
-    array = prepared.again[claim.name]
-    error = np.abs(array - prepared.claims[claim.name].analytic)
-    if not np.all(error * claim.scale <= measuring.LARGEST_ROUNDING * prepared.effect):
-        return verdict
-    double = _with_bug(claim.in_double(array), position, bug)
-    derivative = _derivative(prepared, double, position)
-    found = _verdict(derivative, float(double.analytic.flat[position]), double.required)
-    return verdict if found == "fail" else found
 
 
 def _with_bug(claim: Claim, position: int, bug: float) -> Claim:
