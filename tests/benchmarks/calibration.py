@@ -131,8 +131,8 @@ def sections(records: Sequence[Record], seed: int, problems: int) -> dict[str, s
     header, rows = matrix(records)
     described = "\n".join(f"- *{name}*: {family.__doc__}" for name, family in FAMILIES.items())
     compact = (
-        "Right claims that failed / bugs of 1e-2 / of 1e-4 / of 1e-6 found, in percent. A tool that "
-        "rejects whatever it is given finds every bug."
+        "Right claims that failed / bugs of 1e-2 / of 1e-4 / of 1e-6 found, in percent. A tool "
+        "that rejects whatever it is given finds every bug."
     )
     return {
         "What is measured": f"{made}\n\n{METHOD.format(shared=shared)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,6 +87,19 @@ def compare(prepared: Prepared, entry: Entry, bug: float) -> Measurement:
     if verdict in ("fail", "inconclusive") and prepared.again:
         return _in_double(prepared, claim, entry.position, bug, measured)
     return measured
+
+
+def every_entry(problem: Problem, seed: int = 0) -> Iterator[tuple[str, int, float, Measurement]]:
+    """Yield name, position, analytic slope and comparison of all entries, as exhaustive does."""
+    evaluator = Evaluator(problem)
+    names = tuple(evaluator.original)
+    plan = make_plan({name: evaluator.original[name].size for name in names}, "exhaustive")
+    task = measuring.Task(evaluator, names, plan, seed, required_resolution=None)
+    measured, _ = measuring.measure_parameters(task, run_preflight(evaluator, names))
+    for name, found in measured.items():
+        for position, entry in enumerate(found.entries):
+            verdict = _verdict(entry.derivative, entry.analytic, found.claim.required)
+            yield name, position, entry.analytic, _measurement(verdict, entry.derivative)
 
 
 def _in_double(
