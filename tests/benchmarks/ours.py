@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from families import Case, Entry
@@ -13,9 +14,8 @@ from gradcheck import measuring
 from gradcheck.directions import entry_scales, noise_directions, norm
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
-from gradcheck.ladder import Conditions
-from gradcheck.line import LineDerivative, bar_multiplier
-from gradcheck.noise import measure_noise
+from gradcheck.line import LineDerivative
+from gradcheck.noise import Noise, measure_noise
 from gradcheck.plan import make_plan
 from gradcheck.preflight import run_preflight
 from gradcheck.probes import Claim
@@ -38,7 +38,7 @@ class Prepared:
     """
 
     evaluator: Evaluator
-    conditions: Conditions
+    conditions: Any
     claims: dict[str, Claim]
     again: dict[str, np.ndarray]
     effect: float
@@ -64,12 +64,19 @@ def prepare(problem: Problem, seed: int = 0) -> Prepared:
     claims = measuring._claims(task, flight, scales, noise, rounding)
     return Prepared(
         evaluator=evaluator,
-        conditions=Conditions(noise.value, noise.deviation, bar_multiplier(plan.comparisons)),
+        conditions=_conditions(noise, plan.comparisons),
         claims=claims,
         again=evaluator.gradient_at({}, names) if doubled else {},
         effect=max(norm(claim.analytic * claim.scale) for claim in claims.values()),
         shared=evaluator.evaluations,
     )
+
+
+def _conditions(noise: Noise, comparisons: int) -> Any:
+    if hasattr(noise, "conditions"):
+        return noise.conditions(comparisons)
+    multiplier = measuring.bar_multiplier(comparisons)
+    return measuring.Conditions(noise.value, noise.deviation, multiplier)
 
 
 def analytic_slope(prepared: Prepared, entry: Entry) -> float:

@@ -54,16 +54,6 @@ class Record:
     said: Measurement
 
     @property
-    def passed(self) -> bool:
-        """Whether the claim was accepted, be it with a note."""
-        return self.said.verdict in ("pass", "kink")
-
-    @property
-    def failed(self) -> bool:
-        """Whether the claim was rejected."""
-        return self.said.verdict == "fail"
-
-    @property
     def has_bar(self) -> bool:
         """Whether the tool told a slope with an error bar."""
         return math.isfinite(self.said.value) and math.isfinite(self.said.bar)

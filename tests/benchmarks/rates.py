@@ -50,43 +50,51 @@ class Figures:
     Attributes
     ----------
     false_fail: right claims that failed
-    passes: right gradients, no bug put in, that passed, with or without a note
+    passes: right gradients, no bug put in, that passed
+    kinks: right gradients that passed with the note that there is a kink
     detection: by size of the bug, those that failed, of those that made the claim wrong
     coverage: truths inside the error bar
     sharpness: median of error bar over error; NaN without error bars
-    evaluations: median and 95th percentile over right claims that passed
+    evaluations: median and 95th percentile over right gradients that passed
+    evaluations_at_kinks: the same over those that passed with the note
     """
 
     false_fail: Rate
     passes: Rate
+    kinks: Rate
     detection: dict[float, Rate]
     coverage: Rate
     sharpness: float
     evaluations: tuple[float, float]
+    evaluations_at_kinks: tuple[float, float]
 
 
-def rate(records: Sequence[Record], is_counted: str) -> Rate:
-    """Return how many records have a property, such as "passed"."""
-    return Rate(sum(getattr(record, is_counted) for record in records), len(records))
+def rate(records: Sequence[Record], verdict: str) -> Rate:
+    """Return how many comparisons ended in a verdict."""
+    return Rate(sum(record.said.verdict == verdict for record in records), len(records))
 
 
 def figures(records: Sequence[Record]) -> Figures:
     """Return what comparisons add up to."""
     right = [record for record in records if record.right]
+    untouched = [record for record in right if not record.bug]
     barred = [record for record in records if record.has_bar]
     smooth = [record.sharpness for record in barred if not record.entry.at_kink]
     wrong = {bug: [r for r in records if r.bug == bug and not r.right] for bug in BUGS[1:]}
     return Figures(
-        false_fail=rate(right, "failed"),
-        passes=rate([record for record in right if not record.bug], "passed"),
-        detection={bug: rate(claims, "failed") for bug, claims in wrong.items()},
-        coverage=rate(barred, "covered"),
+        false_fail=rate(right, "fail"),
+        passes=rate(untouched, "pass"),
+        kinks=rate(untouched, "kink"),
+        detection={bug: rate(claims, "fail") for bug, claims in wrong.items()},
+        coverage=Rate(sum(record.covered for record in barred), len(barred)),
         sharpness=float(np.median(smooth)) if smooth else math.nan,
-        evaluations=_spread([record.said.evaluations for record in right if record.passed]),
+        evaluations=_spread(untouched, "pass"),
+        evaluations_at_kinks=_spread(untouched, "kink"),
     )
 
 
-def _spread(costs: Sequence[int]) -> tuple[float, float]:
+def _spread(records: Sequence[Record], verdict: str) -> tuple[float, float]:
+    costs = [record.said.evaluations for record in records if record.said.verdict == verdict]
     if not costs:
         return math.nan, math.nan
     return float(np.median(costs)), float(np.percentile(costs, 95))

@@ -11,12 +11,14 @@ from rates import Figures, figures
 HEADER = (
     "false fail",
     "passes",
+    "passes, kink noted",
     "finds 1e-2",
     "finds 1e-4",
     "finds 1e-6",
     "truth inside bar",
     "bar / error",
     "evaluations",
+    "at kinks",
 )
 
 
@@ -33,10 +35,12 @@ def cells(found: Figures) -> list[str]:
     return [
         f"{false.count} of {false.total}, below {100 * false.limits[1]:.2g} %",
         str(found.passes),
+        str(found.kinks) if found.kinks.count else "–",
         *(str(detected) for detected in found.detection.values()),
         f"{inside.count} of {inside.total}" if inside.total else "–",
         "–" if math.isnan(found.sharpness) else f"{found.sharpness:.3g}",
-        "{:.0f}, {:.0f}".format(*found.evaluations) if found.passes.count else "–",
+        _spread(found.evaluations),
+        _spread(found.evaluations_at_kinks),
     ]
 
 
@@ -72,6 +76,11 @@ def _compact(records: Sequence[Record], tool: str) -> str:
     found = figures([record for record in records if record.tool == tool])
     percentages = [found.false_fail.part, *(found.detection[bug].part for bug in BUGS[1:])]
     return " / ".join("–" if math.isnan(part) else f"{100 * part:.0f}" for part in percentages)
+
+
+def _spread(costs: tuple[float, float]) -> str:
+    median, high = costs
+    return "–" if math.isnan(median) else f"{median:.0f}, {high:.0f}"
 
 
 def _line(texts: Sequence[str], widths: Sequence[int]) -> str:
