@@ -24,6 +24,7 @@ import gradcheck
 
 SEED = 2026
 PROBLEMS = 300
+NOTHING_WRONG = "no false fail, no truth outside its error bar"
 PROTOTYPE = Path(__file__).with_name("prototype_figures.json")
 
 METHOD = f"""\
@@ -105,7 +106,7 @@ def worst_cases(records: Sequence[Record]) -> str:
         "truth outside": [r for r in records if r.has_bar and not r.covered],
     }
     lines = [_described(what, record) for what, found in wrong.items() for record in found]
-    return "\n".join(lines or ["no false fail, no truth outside its error bar"])
+    return "\n".join(lines or [NOTHING_WRONG])
 
 
 def _described(what: str, record: Record) -> str:

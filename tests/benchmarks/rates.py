@@ -36,6 +36,10 @@ class Rate:
         low = 0.0 if self.count == 0 else middle - half
         return low, 1.0 if self.count == self.total else middle + half
 
+    def is_below(self, least: float) -> bool:
+        """Return whether the rate is below a number by more than its sampling error."""
+        return self.limits[1] < least
+
     def __str__(self) -> str:
         if not self.total:
             return "–"
