@@ -13,6 +13,7 @@ BUGS = (0.0, 1e-2, 1e-4, 1e-6)
 CLAIM_ROUNDING = 1e-12
 # No error is taken to be smaller than the rounding of the true slope itself.
 SMALLEST_ERROR = float(np.finfo(np.float64).eps)
+ROUNDED = 2 * SMALLEST_ERROR
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,12 @@ class Record:
         """Whether the truth is inside the error bar: at a kink, both slopes."""
         said, entry = self.said, self.entry
         ends = (said.value - said.jump / 2, said.value + said.jump / 2)
+        # The two numbers compared are rounded themselves.
+        bar = said.bar + ROUNDED * max(abs(entry.left), abs(entry.right))
         if entry.at_kink:
             pairs = zip(ends, (entry.left, entry.right), strict=True)
-            return all(abs(end - true) <= said.bar for end, true in pairs)
-        return any(abs(end - entry.right) <= said.bar for end in ends)
+            return all(abs(end - true) <= bar for end, true in pairs)
+        return any(abs(end - entry.right) <= bar for end in ends)
 
     @property
     def sharpness(self) -> float:

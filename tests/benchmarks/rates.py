@@ -44,7 +44,9 @@ class Rate:
         if not self.total:
             return "–"
         low, high = self.limits
-        return f"{100 * self.part:.1f} % ({100 * low:.1f}–{100 * high:.1f})"
+        # What is not all of them is not shown as 100 %.
+        digits = 1 if self.part in (0.0, 1.0) else max(1, math.ceil(-2 - math.log10(1 - self.part)))
+        return f"{100 * self.part:.{digits}f} % ({100 * low:.{digits}f}–{100 * high:.{digits}f})"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gradcheck import check
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SEED = 7
 PROBLEMS = 16
@@ -79,6 +81,21 @@ def test_a_passing_comparison_is_cheap(records):
     median, high = rates.figures(records).evaluations
     assert median <= MEDIAN_EVALUATIONS
     assert high <= MANY_EVALUATIONS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("criterion", benchmark("whole_checks").CRITERIA, ids=lambda c: c.title)
+def test_whole_network_is_judged_as_required(criterion):
+    trial = criterion.make(SEED)
+    report = check(trial.problem, effort=criterion.effort, seed=SEED)
+    assert criterion.holds(report, trial), str(report)
+
+
+def test_every_entry_of_a_network_is_compared_with_its_true_slope():
+    records = benchmark("networks").swept_records(SEED, sizes=(8, 6, 4))
+    assert len(records) == 8 * 6 + 6 + 6 * 4 + 4
+    assert calibration.worst_cases(records) == calibration.NOTHING_WRONG
+    assert all(record.said.verdict == "pass" for record in records)
 
 
 def test_truth_does_not_depend_on_the_gradient_under_test():
