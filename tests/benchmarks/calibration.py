@@ -46,9 +46,9 @@ losses, entries and claims.
   kinks* where it passed with that note. gradcheck adds {{shared:.0f}} per problem (median) for
   preflight and noise.
 
-A float32 gradient is good to about 1e-7 of its largest entries, so a bug of 1e-6 cannot show; the
-loss in float32 can confirm about 1e-2. There and in a noisy loss, a verdict other than
-inconclusive would be a guess.
+A float32 gradient is good to about 1e-7 of its largest entries, so a bug of 1e-6 hardly shows; a
+loss in float32 shows about 1e-2, a noisy loss what its noise leaves. There a finer claim is
+inconclusive, which is the right verdict.
 """
 
 

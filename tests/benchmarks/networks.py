@@ -155,7 +155,7 @@ def main(given: Sequence[str] | None = None) -> None:
             f"Made by `python tests/benchmarks/networks.py --seeds {options.seeds} "
             f"--first {options.first} --write`."
         )
-        sections["Whole networks"] = f"{made} {sections['Whole networks']}"
+        sections["Whole networks"] = f"{made}\n\n{sections['Whole networks']}"
         write_sections(sections)
 
 

@@ -4,6 +4,7 @@ The benchmark itself, with other tools on the same cases, is tests/benchmarks/ca
 """
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -149,3 +150,9 @@ def test_wrong_records_would_be_noticed():
     assert "false fail" in told
     assert "truth outside" in told
     assert "--problem 3" in told
+
+
+def test_prototype_was_measured_on_the_cases_that_are_the_default():
+    kept = json.loads(calibration.PROTOTYPE.read_text(encoding="utf-8"))
+    assert (kept["seed"], kept["problems"]) == (calibration.SEED, calibration.PROBLEMS)
+    assert [row[0] for row in kept["rows"]] == [*LEAST, "all"]
