@@ -1,0 +1,160 @@
+"""Single comparisons by gradcheck's own pipeline: the one place here that knows its insides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from families import Case, Entry
+from outcomes import Measurement
+
+from gradcheck import measuring
+from gradcheck.directions import entry_scales, noise_directions, norm
+from gradcheck.entries import measure_entries
+from gradcheck.execution import Evaluator
+from gradcheck.line import LineDerivative
+from gradcheck.noise import Noise, measure_noise
+from gradcheck.plan import make_plan
+from gradcheck.preflight import run_preflight
+from gradcheck.probes import Claim
+from gradcheck.problem import Problem
+from gradcheck.verdict import outcome
+
+NAME = "gradcheck"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What gradcheck finds out once per problem, before it compares entries.
+
+    Attributes
+    ----------
+    claims: the analytic gradient of each parameter
+    again: the gradient of the same code run in float64; {} where it is the same
+    effect: the largest effect of any parameter on the loss
+    shared: evaluations so far
+    """
+
+    evaluator: Evaluator
+    conditions: Any
+    claims: dict[str, Claim]
+    again: dict[str, np.ndarray]
+    effect: float
+    shared: int
+
+
+def prepare_case(case: Case) -> Prepared:
+    """Return what is shared by all comparisons of a case."""
+    return prepare(Problem(case.loss, case.gradient, case.parameters))
+
+
+def prepare(problem: Problem, seed: int = 0) -> Prepared:
+    """Run preflight and measure the noise, as the measuring of a whole check does."""
+    evaluator = Evaluator(problem)
+    names = tuple(evaluator.original)
+    plan = make_plan({name: evaluator.original[name].size for name in names}, "exhaustive")
+    task = measuring.Task(evaluator, names, plan, seed, required_resolution=None)
+    flight = run_preflight(evaluator, names)
+    scales = entry_scales({name: evaluator.original[name] for name in names})
+    rounding = measuring._rounding(task, flight, scales)
+    doubled = evaluator.use_double_precision()
+    noise = measure_noise(evaluator, noise_directions(scales, seed))
+    claims = measuring._claims(task, flight, scales, noise, rounding)
+    return Prepared(
+        evaluator=evaluator,
+        conditions=_conditions(noise, plan.comparisons),
+        claims=claims,
+        again=evaluator.gradient_at({}, names) if doubled else {},
+        effect=max(norm(claim.analytic * claim.scale) for claim in claims.values()),
+        shared=evaluator.evaluations,
+    )
+
+
+def _conditions(noise: Noise, comparisons: int) -> Any:
+    if hasattr(noise, "conditions"):
+        return noise.conditions(comparisons)
+    multiplier = measuring.bar_multiplier(comparisons)
+    return measuring.Conditions(noise.value, noise.deviation, multiplier)
+
+
+def analytic_slope(prepared: Prepared, entry: Entry) -> float:
+    """Return what the gradient under test says about an entry."""
+    return float(prepared.claims[entry.name].analytic.flat[entry.position])
+
+
+def compare(prepared: Prepared, entry: Entry, bug: float) -> Measurement:
+    """Compare one entry, with its analytic slope made wrong by the relative size `bug`."""
+    claim = _with_bug(prepared.claims[entry.name], entry.position, bug)
+    derivative = _derivative(prepared, claim, entry.position)
+    slope = float(claim.analytic.flat[entry.position])
+    verdict = _verdict(derivative, slope, claim.required)
+    measured = _measurement(verdict, derivative)
+    if verdict in ("fail", "inconclusive") and prepared.again:
+        return _in_double(prepared, claim, entry.position, bug, measured)
+    return measured
+
+
+def every_entry(problem: Problem, seed: int = 0) -> Iterator[tuple[str, int, float, Measurement]]:
+    """Yield name, position, analytic slope and comparison of all entries, as exhaustive does."""
+    evaluator = Evaluator(problem)
+    names = tuple(evaluator.original)
+    plan = make_plan({name: evaluator.original[name].size for name in names}, "exhaustive")
+    task = measuring.Task(evaluator, names, plan, seed, required_resolution=None)
+    measured, _ = measuring.measure_parameters(task, run_preflight(evaluator, names))
+    for name, found in measured.items():
+        for position, entry in enumerate(found.entries):
+            verdict = _verdict(entry.derivative, entry.analytic, found.claim.required)
+            yield name, position, entry.analytic, _measurement(verdict, entry.derivative)
+
+
+def _in_double(
+    prepared: Prepared, claim: Claim, position: int, bug: float, measured: Measurement
+) -> Measurement:
+    """Return the measurement once the rounding of a float32 gradient is told apart."""
+    array = prepared.again[claim.name]
+    error = np.abs(array - prepared.claims[claim.name].analytic)
+    if not np.all(error * claim.scale <= measuring.LARGEST_ROUNDING * prepared.effect):
+        return measured
+    double = _with_bug(claim.in_double(array), position, bug)
+    derivative = _derivative(prepared, double, position)
+    verdict = _verdict(derivative, float(double.analytic.flat[position]), double.required)
+    return replace(
+        measured,
+        verdict=measured.verdict if verdict == "fail" else verdict,
+        evaluations=measured.evaluations + derivative.evaluations,
+    )
+
+
+def _measurement(verdict: str, derivative: LineDerivative) -> Measurement:
+    return Measurement(
+        verdict=verdict,
+        value=derivative.value,
+        bar=derivative.error_bar,
+        jump=derivative.jump if derivative.smoothness == "kink" else 0.0,
+        evaluations=derivative.evaluations,
+        limit=derivative.limit,
+    )
+
+
+def _with_bug(claim: Claim, position: int, bug: float) -> Claim:
+    analytic = claim.analytic.copy()
+    analytic.flat[position] *= 1 + bug
+    return replace(claim, analytic=analytic)
+
+
+def _derivative(prepared: Prepared, claim: Claim, position: int) -> LineDerivative:
+    (found,) = measure_entries(prepared.evaluator, prepared.conditions, claim, [position])
+    return found.derivative
+
+
+def _verdict(derivative: LineDerivative, slope: float, required: float) -> str:
+    said = outcome(derivative)
+    if said == "disagrees":
+        return "fail"
+    if said == "agrees" and derivative.smoothness == "kink":
+        return "kink"
+    size = max(abs(slope), abs(derivative.value))
+    sharp = derivative.error_bar <= required * size
+    return "pass" if said == "agrees" and sharp else "inconclusive"
