@@ -89,7 +89,6 @@ def measure_probe(
         first_step=first_step(scale, conditions),
         required=claim.required,
         reference=typical,
-        negligible=claim.negligible * typical,
     )
     line = _line(evaluator, claim, direction)
     return ProbeMeasurement(differentiate(line, conditions, settings), slope, typical)

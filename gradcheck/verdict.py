@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.directions import norm
+from gradcheck.directions import SMALLEST_MAGNITUDE, norm
 from gradcheck.entries import EntryMeasurement
 from gradcheck.line import LineDerivative
 from gradcheck.probes import JITTER_MULTIPLE, Claim, ProbeMeasurement
@@ -24,6 +24,8 @@ REQUIRED_FLOAT32_GRADIENT = 1e-4
 REQUIRED_FLOAT32 = 1e-2
 # A float32 parameter whose loss jitters by more than this part of itself is computed in float32.
 DOUBLE_PRECISION_NOISE = 1e-10
+# Part of what a probe saw, shared out evenly, that sampled entries show if it is spread out.
+DIFFUSE = 0.3
 
 REASONS = {
     "none": "",
@@ -85,9 +87,12 @@ def is_subgradient(derivative: LineDerivative) -> bool:
 
 
 def probe_resolution(probe: ProbeMeasurement) -> float:
-    """Return the error bar relative to the slope that such directions typically see."""
-    size = max(probe.typical, abs(probe.derivative.value))
-    return _ratio(probe.derivative.error_bar, size)
+    """Return the relative error of the gradient that would have been seen along this direction.
+
+    A lone wrong entry is seen with the smallest magnitude that a direction may give it.
+    """
+    size = SMALLEST_MAGNITUDE * max(probe.typical, abs(probe.derivative.value))
+    return _ratio(max(probe.derivative.error_bar, abs(probe.derivative.discrepancy)), size)
 
 
 def judge(
@@ -129,10 +134,32 @@ def _any_disagrees(
         # All there is has been compared. A direction mixes entries: at a kink each of them may
         # be a subgradient, in several units each may need its own step, and their sum fail.
         return False
-    return any(
-        outcome(probe.derivative) == "disagrees" and probe.derivative.smoothness != "kink"
+    disagreeing = [
+        probe
         for probe in probes
-    )
+        if outcome(probe.derivative) == "disagrees" and probe.derivative.smoothness != "kink"
+    ]
+    return bool(disagreeing) and not _is_diffuse(disagreeing, entries, claim)
+
+
+def _is_diffuse(
+    disagreeing: Sequence[ProbeMeasurement], entries: Sequence[EntryMeasurement], claim: Claim
+) -> bool:
+    """Return whether a slight discrepancy is spread over all entries: inexact, but no mistake.
+
+    A converged iteration is a little off everywhere, so that sampled entries show it; a wrong
+    entry is off alone.
+    """
+    largest = max(abs(probe.derivative.discrepancy) for probe in disagreeing)
+    if not entries or largest > claim.negligible * min(probe.typical for probe in disagreeing):
+        return False
+    scales = np.array([claim.scale[entry.index] for entry in entries])
+    off = np.array([entry.derivative.discrepancy for entry in entries]) * scales
+    noise = np.array([entry.derivative.error_bar for entry in entries]) * scales
+    share = DIFFUSE * largest / math.sqrt(claim.analytic.size)
+    root = math.sqrt(len(entries))
+    # Where entries cannot show that little, nobody is accused for it either.
+    return norm(off) / root >= share or norm(noise) / root >= JITTER_MULTIPLE * share
 
 
 def _entries_resolution(entries: Sequence[EntryMeasurement]) -> float | None:
@@ -147,7 +174,7 @@ def _entries_resolution(entries: Sequence[EntryMeasurement]) -> float | None:
 
 def _probes_resolution(probes: Sequence[ProbeMeasurement]) -> float | None:
     # Entries sampled from a parameter say nothing about the others, probes do.
-    if any(outcome(probe.derivative) != "agrees" for probe in probes):
+    if any(outcome(probe.derivative) == "undecided" for probe in probes):
         return None
     smooth = [probe for probe in probes if not is_subgradient(probe.derivative)]
     return max((probe_resolution(probe) for probe in smooth), default=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from families import Case, Entry
@@ -14,8 +13,9 @@ from gradcheck import measuring
 from gradcheck.directions import entry_scales, noise_directions, norm
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
+from gradcheck.ladder import Conditions
 from gradcheck.line import LineDerivative
-from gradcheck.noise import Noise, measure_noise
+from gradcheck.noise import measure_noise
 from gradcheck.plan import make_plan
 from gradcheck.preflight import run_preflight
 from gradcheck.probes import Claim
@@ -38,7 +38,7 @@ class Prepared:
     """
 
     evaluator: Evaluator
-    conditions: Any
+    conditions: Conditions
     claims: dict[str, Claim]
     again: dict[str, np.ndarray]
     effect: float
@@ -64,19 +64,12 @@ def prepare(problem: Problem, seed: int = 0) -> Prepared:
     claims = measuring._claims(task, flight, scales, noise, rounding)
     return Prepared(
         evaluator=evaluator,
-        conditions=_conditions(noise, plan.comparisons),
+        conditions=noise.conditions(plan.comparisons),
         claims=claims,
         again=evaluator.gradient_at({}, names) if doubled else {},
         effect=max(norm(claim.analytic * claim.scale) for claim in claims.values()),
         shared=evaluator.evaluations,
     )
-
-
-def _conditions(noise: Noise, comparisons: int) -> Any:
-    if hasattr(noise, "conditions"):
-        return noise.conditions(comparisons)
-    multiplier = measuring.bar_multiplier(comparisons)
-    return measuring.Conditions(noise.value, noise.deviation, multiplier)
 
 
 def analytic_slope(prepared: Prepared, entry: Entry) -> float:
@@ -102,8 +95,8 @@ def every_entry(problem: Problem, seed: int = 0) -> Iterator[tuple[str, int, flo
     names = tuple(evaluator.original)
     plan = make_plan({name: evaluator.original[name].size for name in names}, "exhaustive")
     task = measuring.Task(evaluator, names, plan, seed, required_resolution=None)
-    measured, _ = measuring.measure_parameters(task, run_preflight(evaluator, names))
-    for name, found in measured.items():
+    measured = measuring.measure_parameters(task, run_preflight(evaluator, names))
+    for name, found in measured.parameters.items():
         for position, entry in enumerate(found.entries):
             verdict = _verdict(entry.derivative, entry.analytic, found.claim.required)
             yield name, position, entry.analytic, _measurement(verdict, entry.derivative)
