@@ -17,7 +17,6 @@ from gradcheck.noise import measure_noise
 from gradcheck.parameters import rebuilder
 from gradcheck.probes import (
     JITTER_MULTIPLE,
-    ROUND_OFF_UNITS,
     SHARED_ROUND_OFF,
     Claim,
 )
@@ -60,7 +59,7 @@ def measure_entries(
         analytic, scale = float(claim.analytic[index]), float(claim.scale[index])
         default = first_step(scale, conditions)
         jitter = float(claim.jitter[index] + claim.rounding[index])
-        round_off = ROUND_OFF_UNITS * claim.unit * (abs(analytic) + SHARED_ROUND_OFF * largest)
+        round_off = claim.units * claim.unit * (abs(analytic) + SHARED_ROUND_OFF * largest)
         settings = LineSettings(
             slope=analytic,
             slope_round_off=round_off + JITTER_MULTIPLE * jitter,

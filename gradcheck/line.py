@@ -238,7 +238,8 @@ class _Search:
         """Return what the widest interval that is needed says, None if none can be that sharp."""
         given, ladder = self.conditions, self.ladder
         noise = max(given.noise, ROUND_OFF_UNITS_OF_LOSS * given.unit * abs(float(given.value)))
-        width = EXPECTED_BAR * given.multiplier * noise / needed if needed else math.inf
+        needed -= self.settings.slope_round_off
+        width = EXPECTED_BAR * given.multiplier * noise / needed if needed > 0.0 else math.inf
         if width > self.settings.scale:
             return None
         narrowest = min(best.step, self.settings.scale)
@@ -305,7 +306,7 @@ class _Search:
         error = (
             TRUNCATION_SAFETY
             * self.conditions.multiplier
-            * (window.truncation + window.noise + window.jump_bar)
+            * (window.truncation + window.noise + 0.5 * window.jump_bar)
         )
         return LineDerivative(
             value=given.slope + window.estimate,

@@ -25,7 +25,12 @@ from gradcheck.noise import Noise, measure_noise, measure_rounding
 from gradcheck.options import Directions, Method
 from gradcheck.plan import Plan
 from gradcheck.preflight import Preflight
-from gradcheck.probes import Claim, measure_probe
+from gradcheck.probes import (
+    MEASURED_ROUND_OFF_UNITS,
+    ROUND_OFF_UNITS,
+    Claim,
+    measure_probe,
+)
 from gradcheck.verdict import judge, outcome, required_resolution_for
 
 # Part of the largest effect an entry has beyond which a change is a jump, not rounding.
@@ -95,10 +100,18 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     return Measurements(measured, noise, _notes(task, measured))
 
 
-def _rounding(task: Task, flight: Preflight, scales: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Return how exact the gradient can be meant, per entry, where that can be told."""
+@dataclass(frozen=True)
+class _Rounding:
+    """How exact a gradient can be meant: what was measured per entry, and units of the rest."""
+
+    moves: Floats
+    units: float = ROUND_OFF_UNITS
+
+
+def _rounding(task: Task, flight: Preflight, scales: Mapping[str, Floats]) -> dict[str, _Rounding]:
+    """Return how exact the gradient of each parameter can be meant."""
     if flight.jitter:  # a random gradient says nothing about rounding
-        return {name: np.zeros(array.shape) for name, array in flight.analytic.items()}
+        return {name: _Rounding(np.zeros(array.shape)) for name, array in flight.analytic.items()}
     units = {name: _unit(dtype) for name, dtype in flight.dtypes.items()}
     moved = {
         unit: measure_rounding(task.evaluator, flight.analytic, unit, task.seed)
@@ -114,7 +127,9 @@ def _rounding(task: Task, flight: Preflight, scales: Mapping[str, Floats]) -> di
             moves = moved[units[name]][name]
             # What jumps by more has left a kink, or a narrow minimum: no matter of rounding.
             is_rounding = (moves * scale <= most) | (most == 0.0)
-            rounding[name] = np.where(is_rounding, moves, 0.0) + least / scale
+            moves = np.where(is_rounding, moves, 0.0)
+            known = MEASURED_ROUND_OFF_UNITS if moves.any() else ROUND_OFF_UNITS
+            rounding[name] = _Rounding(moves + least / scale, known)
     return rounding
 
 
@@ -132,7 +147,7 @@ def _claims(
     flight: Preflight,
     scales: Mapping[str, Floats],
     noise: Noise,
-    rounding: Mapping[str, Floats],
+    rounding: Mapping[str, _Rounding],
 ) -> dict[str, Claim]:
     relative_noise = noise.deviation / abs(noise.value) if noise.value else 0.0
     claims = {}
@@ -144,7 +159,8 @@ def _claims(
             scale=scales[name],
             unit=_unit(dtype),
             jitter=flight.jitter.get(name, np.zeros(analytic.shape)),
-            rounding=rounding[name],
+            rounding=rounding[name].moves,
+            units=rounding[name].units,
             required=task.required_resolution
             or required_resolution_for(leaf.dtype, dtype, relative_noise),
         )

@@ -25,7 +25,7 @@ REPEATS = 8
 # Three levels of the difference table that agree this well show noise, not the function.
 AGREEMENT = 4.0
 ROUNDING_DIRECTIONS = (2_000_000, 2_000_001)
-ROUNDING_STEP = 4.0
+ROUNDING_STEP = 2.0
 
 TableState = Literal["measured", "constant", "too_small", "too_large", "not_finite"]
 

@@ -11,8 +11,10 @@ from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions, Evaluate, LineSettings
 from gradcheck.line import LineDerivative, differentiate, first_step
 
-# A sum of rounded products is off by a few units of round-off of its terms' size.
+# A sum of rounded products is off by a few units of round-off of its terms' size; by fewer where
+# what cancels in it was measured.
 ROUND_OFF_UNITS = 8.0
+MEASURED_ROUND_OFF_UNITS = 2.0
 # Backprop adds terms that cancel, so that small entries carry the rounding of large ones.
 SHARED_ROUND_OFF = 0.1
 JITTER_MULTIPLE = 6.0
@@ -35,6 +37,7 @@ class Claim:
     rounding: how far a call differed when the parameters moved by rounding, per entry
     required: relative error that has to be ruled out
     comparing: whether `analytic` is to be tested; it is zero where there is none
+    units: units of round-off that an entry may be off by, `rounding` apart
     """
 
     name: str
@@ -45,6 +48,7 @@ class Claim:
     rounding: Floats
     required: float
     comparing: bool = True
+    units: float = ROUND_OFF_UNITS
 
     @property
     def negligible(self) -> float:
@@ -101,7 +105,7 @@ def slope_round_off(claim: Claim, direction: Floats) -> float:
     # Rounding differs from entry to entry, but a factor that all share is rounded once.
     size = norm(products) + abs(float(np.sum(products))) + SHARED_ROUND_OFF * largest
     moves = norm((claim.jitter + claim.rounding) * absolute)
-    return ROUND_OFF_UNITS * claim.unit * size + JITTER_MULTIPLE * moves
+    return claim.units * claim.unit * size + JITTER_MULTIPLE * moves
 
 
 def _line(evaluator: Evaluator, claim: Claim, direction: Floats) -> Evaluate:
