@@ -16,7 +16,6 @@ from gradcheck.line import LineDerivative, differentiate, first_step
 from gradcheck.noise import measure_noise
 from gradcheck.parameters import rebuilder
 from gradcheck.probes import (
-    JITTER_MULTIPLE,
     SHARED_ROUND_OFF,
     Claim,
 )
@@ -58,11 +57,10 @@ def measure_entries(
         index = tuple(int(i) for i in np.unravel_index(position, shape))
         analytic, scale = float(claim.analytic[index]), float(claim.scale[index])
         default = first_step(scale, conditions)
-        jitter = float(claim.jitter[index] + claim.rounding[index])
         round_off = claim.units * claim.unit * (abs(analytic) + SHARED_ROUND_OFF * largest)
         settings = LineSettings(
             slope=analytic,
-            slope_round_off=round_off + JITTER_MULTIPLE * jitter,
+            slope_round_off=round_off + float(claim.inexactness[index]),
             scale=scale,
             first_step=max(start * scale, SHORTEST_START * default) if start else default,
             required=claim.required,

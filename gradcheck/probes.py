@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -17,7 +18,9 @@ ROUND_OFF_UNITS = 8.0
 MEASURED_ROUND_OFF_UNITS = 2.0
 # Backprop adds terms that cancel, so that small entries carry the rounding of large ones.
 SHARED_ROUND_OFF = 0.1
+# Deviations of a random gradient, and moves by rounding, that an entry may be off by.
 JITTER_MULTIPLE = 6.0
+ROUNDING_MULTIPLE = 4.0
 # Relative discrepancies up to here are no bugs: converged iterations, a small constant against
 # division by zero, special functions by formula, constants with nine digits.
 NEGLIGIBLE_DISCREPANCY = 1e-7
@@ -54,6 +57,11 @@ class Claim:
     def negligible(self) -> float:
         """The relative discrepancy that is no mistake: well below what has to be ruled out."""
         return min(NEGLIGIBLE_DISCREPANCY, 0.1 * self.required)
+
+    @cached_property
+    def inexactness(self) -> Floats:
+        """How far each entry may be off by what was seen of its jitter and its rounding."""
+        return JITTER_MULTIPLE * self.jitter + ROUNDING_MULTIPLE * self.rounding
 
     def in_double(self, analytic: Floats) -> Claim:
         """Return the claim of the same code run in float64."""
@@ -104,8 +112,7 @@ def slope_round_off(claim: Claim, direction: Floats) -> float:
     largest = float(np.max(np.abs(claim.analytic))) * float(np.max(absolute))
     # Rounding differs from entry to entry, but a factor that all share is rounded once.
     size = norm(products) + abs(float(np.sum(products))) + SHARED_ROUND_OFF * largest
-    moves = norm((claim.jitter + claim.rounding) * absolute)
-    return claim.units * claim.unit * size + JITTER_MULTIPLE * moves
+    return claim.units * claim.unit * size + norm(claim.inexactness * absolute)
 
 
 def _line(evaluator: Evaluator, claim: Claim, direction: Floats) -> Evaluate:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gradcheck.directions import SMALLEST_MAGNITUDE, norm
 from gradcheck.entries import EntryMeasurement
 from gradcheck.line import LineDerivative
-from gradcheck.probes import JITTER_MULTIPLE, Claim, ProbeMeasurement
+from gradcheck.probes import JITTER_MULTIPLE, ROUNDING_MULTIPLE, Claim, ProbeMeasurement
 from gradcheck.report import Verdict
 
 Outcome = Literal["agrees", "disagrees", "undecided"]
@@ -191,7 +191,7 @@ def _both_zero(
     negligible: float,
 ) -> bool:
     """Return whether the gradient is zero within rounding and the loss was seen not to move."""
-    if np.any(np.abs(claim.analytic) > JITTER_MULTIPLE * claim.rounding):
+    if np.any(np.abs(claim.analytic) > ROUNDING_MULTIPLE * claim.rounding):
         return False
     # In units of the loss: a probe's direction has the scales in it, an entry's has not.
     measured = [(probe.derivative, 1.0) for probe in probes]

@@ -36,9 +36,12 @@ class Rate:
         low = 0.0 if self.count == 0 else middle - half
         return low, 1.0 if self.count == self.total else middle + half
 
-    def is_below(self, least: float) -> bool:
-        """Return whether the rate is below a number by more than its sampling error."""
-        return self.limits[1] < least
+    def is_below(self, least: float, problems: int) -> bool:
+        """Return whether the rate is below a number by more than its sampling error.
+
+        Comparisons of one problem share its fate, so that only problems are counted as samples.
+        """
+        return Rate(round(self.part * problems), problems).limits[1] < least
 
     def __str__(self) -> str:
         if not self.total:

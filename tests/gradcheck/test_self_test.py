@@ -35,8 +35,8 @@ def test_everything_is_caught_and_placed_but_what_is_below_resolution(result):
     assert result.ok
     for trial in result.planted:
         tiny = trial.subject == "float32" and trial.fault == "one entry off by 1e-6"
-        assert trial.outcome == ("below resolution" if tiny else "caught"), trial
-        assert trial.placed == (not tiny), trial
+        assert trial.outcome in (["caught", "below resolution"] if tiny else ["caught"]), trial
+        assert trial.placed == (trial.outcome == "caught"), trial
 
 
 def test_no_correct_gradient_is_accused(result):
