@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
+import numpy as np
+
 from gradcheck.assembly import measured_report, measurement_findings, stopped_reports
+from gradcheck.calling import TimedOut
+from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
+from gradcheck.gradient_calls import Mutated
 from gradcheck.measuring import Task, measure_parameters
 from gradcheck.options import CheckOptions, Options, settle_options, takes_options
 from gradcheck.parameters import assign_layers, select_names
@@ -111,11 +116,9 @@ def check(
     subject = _subject(as_problem(problem, name), settled)
     evaluator = subject.evaluator
     try:
-        flight = run_preflight(evaluator, subject.selected)
-        reports = _run(subject, flight) if flight.analytic else _stopped(subject, flight)
+        parameters, findings, notes = _checked(subject)
     finally:
-        evaluator.restore()
-    parameters, findings = reports
+        evaluator.close()
     return GradientReport(
         name=subject.problem.title,
         parameters=parameters,
@@ -125,12 +128,12 @@ def check(
         seconds=time.perf_counter() - started,
         seed=settled.seed,
         settings=settled.settings(),
-        notes=_notes(subject),
+        notes=(*_notes(subject), *notes),
     )
 
 
 def _subject(problem: Problem, options: Options) -> _Subject:
-    evaluator = Evaluator(problem)
+    evaluator = Evaluator(problem, options.reseed, options.timeout)
     names = [name for name, array in evaluator.original.items() if array.size]
     if not names:
         raise NothingToCheck(f"parameters must hold an array of floats{_other_leaves(evaluator)}")
@@ -164,6 +167,26 @@ def _known_layers(problem: Problem, names: list[str]) -> Mapping[str, Sequence[s
 Results = tuple[tuple[ParameterReport, ...], tuple[Finding, ...]]
 
 
+def _checked(subject: _Subject) -> tuple[*Results, tuple[str, ...]]:
+    """Return the reports, the findings and what there is to note about both."""
+    flight = Preflight((np.nan, np.nan))
+    try:
+        flight = run_preflight(subject.evaluator, subject.selected)
+        reports, findings = _run(subject, flight) if flight.analytic else _stopped(subject, flight)
+    except TimedOut as late:
+        reports, findings = _stopped(subject, _timed_out(subject, flight, late))
+    dtype_of = subject.evaluator.dtype_of
+    reports = tuple(replace(part, dtype=str(dtype_of(part.name))) for part in reports)
+    return reports, findings, tuple(_complex_notes(subject, flight))
+
+
+def _timed_out(subject: _Subject, flight: Preflight, late: TimedOut) -> Preflight:
+    """Return what is left of a check that stops where a call takes too long."""
+    names = tuple(name for name in subject.selected if name not in flight.failed)
+    finding = codes.TIMED_OUT.finding(str(late), names)
+    return replace(flight, findings=(*flight.findings, finding), stopped=str(late))
+
+
 def _stopped(subject: _Subject, flight: Preflight) -> Results:
     originals = {name: subject.evaluator.original[name] for name in subject.selected}
     return stopped_reports(originals, subject.layers, flight), flight.findings
@@ -181,7 +204,8 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
     )
     measured, noise = measure_parameters(task, flight)
     if changed := subject.evaluator.changed_parameters():
-        return _stopped(subject, mutated(flight.values, subject.selected, "loss", changed))
+        guilty = Mutated("loss", changed)
+        return _stopped(subject, mutated(flight.values, subject.selected, guilty))
     findings = (*flight.findings, *measurement_findings(measured, noise))
     reports = {
         name: measured_report(found, originals[name], subject.layers[name], findings)
@@ -201,3 +225,15 @@ def _notes(subject: _Subject) -> tuple[str, ...]:
     if empty:
         notes.append(f"not checked, as they are empty: {', '.join(empty)}")
     return tuple(notes)
+
+
+def _complex_notes(subject: _Subject, flight: Preflight) -> Iterator[str]:
+    names = [name for name in subject.selected if name in subject.evaluator.complex_names]
+    if names:
+        listed, verb = ", ".join(names), "is" if len(names) == 1 else "are"
+        yield (
+            f"{listed} {verb} checked as pairs (real, imaginary), last axis; a gradient means "
+            "dL/dRe + i dL/dIm, jax's convention is its conjugate"
+        )
+    if flight.real:
+        yield f"real gradients of complex parameters, imaginary part 0: {', '.join(flight.real)}"

@@ -264,7 +264,6 @@ def test_empty_arrays_are_named_in_a_note():
 @pytest.mark.parametrize(
     ("leaf", "message"),
     [
-        (np.ones(2) * 1j, "parameter 'W' must be real, got complex128"),
         (np.array([1.0, 2.0], dtype=object), "'W' must be an array of floats, got object array of"),
         (np.ma.array([1.0, 2.0]), "'W' must not be a masked array"),
     ],
@@ -277,7 +276,7 @@ def test_a_parameter_that_cannot_be_moved_is_an_error(leaf, message):
 def test_a_live_parameter_must_be_a_writeable_array():
     frozen = np.ones(2)
     frozen.flags.writeable = False
-    for leaf, got in ((frozen, "float64 array of shape"), (1.0, "float 1.0")):
+    for leaf, got in ((frozen, r"float64 array of shape \(2,\), read-only"), (1.0, "float 1.0")):
         with pytest.raises(TypeError, match=f"'W' of an in-place .* writeable array, got {got}"):
             check(Problem(lambda: 0.0, dict, {"W": leaf}, in_place=True))
 
@@ -292,7 +291,9 @@ def test_an_exception_of_the_user_propagates_with_a_note(what):
     functions = {"loss": square_sum, "gradient": lambda x: 2 * x} | {what: lambda x: refuse()}
     with pytest.raises(ArithmeticError, match="refused") as caught:
         check(Problem(**functions, parameters=np.ones(2), name="mine"))
-    assert caught.value.__notes__ == [f"raised by the {what} of 'mine' while it was checked"]
+    code = {"loss": "GC106 loss_raised", "gradient": "GC107 gradient_raised"}[what]
+    note = f"{code}: the {what} of 'mine' raised at the given parameters"
+    assert caught.value.__notes__ == [note]
 
 
 @pytest.mark.parametrize(
