@@ -18,7 +18,13 @@ from gradcheck.measuring import Task, measure_parameters
 from gradcheck.options import CheckOptions, Options, settle_options, takes_options
 from gradcheck.parameters import assign_layers, select_names
 from gradcheck.plan import Plan, make_plan
-from gradcheck.preflight import Preflight, mutated, run_preflight
+from gradcheck.preflight import (
+    Preflight,
+    changed_data,
+    mutated,
+    mutated_data,
+    run_preflight,
+)
 from gradcheck.problem import Problem, as_problem, network_layers
 from gradcheck.report import Finding, GradientReport, ParameterReport
 
@@ -206,6 +212,9 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
     if changed := subject.evaluator.changed_parameters():
         guilty = Mutated("loss", changed)
         return _stopped(subject, mutated(flight.values, subject.selected, guilty))
+    if places := changed_data(subject.evaluator, flight.data):
+        evidence = f"the loss changed {places}"
+        return _stopped(subject, mutated_data(flight.values, subject.selected, evidence))
     findings = (*flight.findings, *measurement_findings(measured, noise))
     reports = {
         name: measured_report(found, originals[name], subject.layers[name], findings)

@@ -41,6 +41,8 @@ class Evaluator:
     skipped: names of leaves without a derivative (integers, booleans, text), handed on as copies
     complex_names: names of the complex parameters
     evaluations, gradient_calls: calls of the user's code so far
+    loss_first: whether a gradient counts only right after the loss at the same parameters, as from
+        objects that keep from the forward pass what their backward pass needs
 
     Parameters
     ----------
@@ -68,6 +70,7 @@ class Evaluator:
         self.working = {name: as_reals(array) for name, array in self._handed.items()}
         self.evaluations = 0
         self.gradient_calls = 0
+        self.loss_first = problem.in_place and problem.loss is not None
         self._loss_dtype = DOUBLE
         self._containers = rebuilder(problem.parameters)
         self._scalars = [n for n in usable if not isinstance(self._given[n], np.ndarray)]
@@ -104,11 +107,9 @@ class Evaluator:
     def gradient(self) -> Any:
         """Return what the user's gradient returns at the working arrays.
 
-        For an in-place problem right after the loss: such objects keep from the forward pass what
-        their backward pass needs.
+        Where `loss_first`, right after the loss there, which counts as an evaluation.
         """
-        live = self.problem.in_place and self.problem.loss is not None
-        if live and callable(self.problem.gradient):
+        if self.loss_first and callable(self.problem.gradient):
             self.loss()
         return self.gradient_alone()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,13 @@ class GradientCalls:
     shared: Mapping[str, str] = field(default_factory=dict)
 
 
+def moved_away(evaluator: Evaluator, names: Sequence[str]) -> Arrays:
+    """Return values of these parameters at which every loss and gradient differs visibly."""
+    given = {name: evaluator.original[name] for name in names}
+    scales = entry_scales(given)
+    return {name: array + AWAY * np.copysign(scales[name], array) for name, array in given.items()}
+
+
 def call_gradient(evaluator: Evaluator, names: Sequence[str], value: float) -> GradientCalls:
     """Call the gradient at the given parameters, where the loss was called last, and elsewhere.
 
@@ -97,18 +104,12 @@ class _Calls:
             if array.shape == evaluator.original[name].shape and np.all(np.isfinite(array))
         ]
         self.scales = entry_scales({name: evaluator.original[name] for name in names})
-        self.away = {
-            name: array + AWAY * np.copysign(self.scales[name], array)
-            for name, array in evaluator.original.items()
-            if name in self.scales
-        }
+        self.away = moved_away(evaluator, names)
 
     def made(self) -> GradientCalls:
         """Make them, each where it shows something."""
         shared = _shared(self.first.arrays, self.evaluator.working)
-        elsewhere = self._at_other_parameters(lambda: self._copied(self.evaluator.gradient()))
-        if not self.evaluator.problem.in_place:
-            self._at_other_parameters(self.evaluator.loss, "loss")
+        elsewhere = self._elsewhere()
         overwritten = self._overwritten()
         repeats = [self.kept, self._again()]
         if self._unsteady(repeats):
@@ -119,7 +120,7 @@ class _Calls:
             first=self.first,
             repeats=repeats,
             growing=growing,
-            stale=self._stale(repeats, elsewhere or {}, growing),
+            stale=self._stale(repeats, elsewhere, growing),
             overwritten=overwritten,
             shared=shared,
         )
@@ -127,20 +128,34 @@ class _Calls:
     def _copied(self, gradient: Any) -> Arrays:
         return self.evaluator.read(gradient, self.names).copied()
 
+    def _elsewhere(self) -> Arrays:
+        """Return the gradient at other parameters, right after the loss there; {} if one raises."""
+
+        def loss_and_gradient() -> Arrays:
+            self.evaluator.loss()
+            return self._copied(self.evaluator.gradient_alone())
+
+        found, changed = self.evaluator.call_at(self.away, loss_and_gradient)
+        if changed:
+            raise Mutated("gradient", changed)
+        return found or {}
+
     def _again(self) -> Arrays:
-        found = self._copied(self.evaluator.gradient())
+        try:
+            gradient = self.evaluator.gradient()
+        except Exception:
+            if self.evaluator.loss_first:
+                raise
+            # It may insist on the loss at the same parameters before.
+            self.evaluator.loss_first = True
+            gradient = self.evaluator.gradient()
+        found = self._copied(gradient)
         _stop_where_changed(self.evaluator, "gradient")
         # What one call returns and another does not is as good as not finite.
         return {
             name: found.get(name, np.full_like(array, np.nan, float))
             for name, array in self.kept.items()
         }
-
-    def _at_other_parameters(self, call: Callable[[], Any], what: str = "gradient") -> Any:
-        result, changed = self.evaluator.call_at(self.away, call)
-        if changed:
-            raise Mutated(what, changed)
-        return result
 
     def _overwritten(self) -> tuple[str, ...]:
         return tuple(
@@ -161,27 +176,26 @@ class _Calls:
     ) -> dict[str, float]:
         """Return how far gradients are off after the loss was evaluated elsewhere, by name."""
         unsteady = self._unsteady(repeats)
-        if self.evaluator.problem.in_place:
-            # All repeats were made right after the loss.
+        if self.evaluator.loss_first:
+            # All repeats were made right after the loss here.
             after_elsewhere = self._after_loss_elsewhere()
             suspects = [name for name in after_elsewhere if name not in unsteady]
         else:
-            # All repeats but the first came after the loss elsewhere: they may agree in that.
-            after_elsewhere = repeats[1]
-            suspects = [name for name in unsteady if name not in self._unsteady(repeats[1:])]
+            # The second was called after the loss elsewhere, the first was not.
+            after_elsewhere, suspects = repeats[1], unsteady
+        size = self._size()
         suspects = [
             name
             for name in suspects
             if name not in growing
             and is_stale(
-                self.kept[name],
-                after_elsewhere[name],
-                elsewhere.get(name),
+                (self.kept[name], after_elsewhere[name], elsewhere.get(name)),
                 self.scales[name],
-                self._size(),
+                size,
             )
         ]
         confirmed = self._confirmed(suspects, after_elsewhere)
+        self.evaluator.loss_first |= bool(confirmed)
         return {
             name: float(np.max(np.abs(after_elsewhere[name] - self.kept[name])))
             for name in confirmed
@@ -197,10 +211,8 @@ class _Calls:
     def _confirmed(self, suspects: list[str], stale: Arrays) -> list[str]:
         for _ in range(ROUNDS if suspects else 0):
             self.evaluator.loss()
-            fresh, again = (
-                self._copied(self.evaluator.gradient_alone()),
-                self._after_loss_elsewhere(),
-            )
+            fresh = self._copied(self.evaluator.gradient_alone())
+            again = self._after_loss_elsewhere()
             suspects = [
                 name
                 for name in suspects

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator, LossNotScalar
-from gradcheck.gradient_calls import Arrays, GradientCalls, Mutated, call_gradient
+from gradcheck.gradient_calls import Arrays, GradientCalls, Mutated, call_gradient, moved_away
 from gradcheck.leaves import Array
 from gradcheck.repeats import as_double, difference, precision_of
 from gradcheck.report import Finding
@@ -35,6 +35,7 @@ class Preflight:
     failed: parameters that are wrong before any number is compared, with the reason
     stopped: why nothing could be compared; "" otherwise
     real: complex parameters whose gradient came as real numbers
+    data: digests of the arrays in `args`, by place
     """
 
     values: tuple[float, float]
@@ -45,6 +46,7 @@ class Preflight:
     failed: Mapping[str, str] = field(default_factory=dict)
     stopped: str = ""
     real: tuple[str, ...] = ()
+    data: Sequence[tuple[str, bytes]] = ()
 
 
 def run_preflight(evaluator: Evaluator, selected: tuple[str, ...]) -> Preflight:
@@ -71,7 +73,7 @@ def run_preflight(evaluator: Evaluator, selected: tuple[str, ...]) -> Preflight:
         return mutated((value, value), selected, error)
     if changed := changed_data(evaluator, data):
         return mutated_data(values, selected, f"the gradient changed {changed}")
-    return _compared(evaluator, selected, values, calls)
+    return replace(_compared(evaluator, selected, values, calls), data=data)
 
 
 def mutated(values: tuple[float, float], selected: tuple[str, ...], error: Mutated) -> Preflight:
@@ -107,9 +109,10 @@ def _watch_loss(evaluator: Evaluator, selected: tuple[str, ...]) -> None:
     if changed := evaluator.changed_parameters():
         raise Mutated("loss", changed)
     nearby = {name: evaluator.original[name] * NEARBY for name in selected}
-    _, changed = evaluator.call_at(nearby, evaluator.loss)
-    if changed:
-        raise Mutated("loss", changed)
+    for moved in (nearby, moved_away(evaluator, selected)):
+        _, changed = evaluator.call_at(moved, evaluator.loss)
+        if changed:
+            raise Mutated("loss", changed)
 
 
 def _compared(
@@ -163,7 +166,7 @@ def _error(evaluator: Evaluator, name: str, calls: GradientCalls) -> Finding | N
         return None
     if name in calls.stale:
         off = f"differs by up to {calls.stale[name]:.1e}"
-        evidence = f"{name}: called after the loss was evaluated at other parameters, it {off}"
+        evidence = f"{name}: called after the loss at other parameters and not at these, it {off}"
         return codes.STATEFUL_GRADIENT.finding(evidence, (name,))
     if name in calls.overwritten:
         evidence = f"{name}: the array that one call returned was changed by a later call"

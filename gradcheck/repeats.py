@@ -42,18 +42,17 @@ def grows(first: Array, second: Array, third: Array) -> bool:
     return difference(*steps, unit=unit_of(first)) is None
 
 
-def is_stale(
-    fresh: Array, suspect: Array, elsewhere: Array | None, scale: Floats, size: float
-) -> bool:
+def is_stale(calls: tuple[Array, Array, Array | None], scale: Floats, size: float) -> bool:
     """Return whether a gradient seems to belong, in part, to other parameters than it should.
 
     Parameters
     ----------
-    fresh, suspect: two gradients at the same parameters
-    elsewhere: the gradient at the other ones, None if unknown
+    calls: the gradient right after the loss at the same parameters, the one in doubt, and that of
+        the other parameters, None if unknown
     scale: distance that counts as of order one, per entry
     size: of what the gradient's terms add up to, in the unit of the loss
     """
+    fresh, suspect, elsewhere = calls
     change = difference(fresh, suspect)
     if change is None or elsewhere is None or difference(fresh, elsewhere) is None:
         return False
