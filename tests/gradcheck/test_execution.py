@@ -1,3 +1,4 @@
+from contextlib import suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -144,19 +145,38 @@ def test_two_live_views_of_one_array_are_checked_apart():
     assert np.array_equal(whole, np.arange(1.0, 7.0).reshape(3, 2))
 
 
-def test_live_arrays_are_restored_when_the_user_interrupts():
-    array = AWKWARD.copy()
+def stopping(array, error, at):
+    """Return an in-place problem of which one call raises, and an iterator of how many came."""
     count = iter(range(1000))
 
-    def loss():
-        if next(count) == 30:
-            raise KeyboardInterrupt("by the user")
-        return square_sum(array)
+    def called(result):
+        if next(count) == at:
+            raise error("by the user")
+        return result
 
-    with pytest.raises(KeyboardInterrupt, match="by the user"):
-        check(Problem(loss, lambda: 2 * array, array, in_place=True))
+    loss, gradient = lambda: called(square_sum(array)), lambda: called(2 * array)
+    return Problem(loss, gradient, array, in_place=True), count
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("timeout", [None, 60])
+@pytest.mark.parametrize("at", [*range(20), 30, 50])
+def test_live_arrays_are_restored_whenever_the_check_is_stopped(error, timeout, at):
+    array = AWKWARD.copy()
+    problem, count = stopping(array, error, at)
+    with pytest.raises(error, match="by the user"):
+        check(problem, timeout=timeout)
     assert bits(array) == bits(AWKWARD)
-    assert next(count) == 31
+    assert next(count) == at + 1
+
+
+@pytest.mark.parametrize("at", [*range(20), 30, 50])
+def test_live_arrays_are_restored_whichever_call_raises(at):
+    array = AWKWARD.copy()
+    problem, _ = stopping(array, MemoryError, at)
+    with suppress(MemoryError):  # away from the point it is no reason to stop
+        check(problem)
+    assert bits(array) == bits(AWKWARD)
 
 
 def test_the_users_own_arrays_are_never_changed():

@@ -402,3 +402,14 @@ def test_codes_are_unique_and_complete():
         assert code.title
         assert code.suggestion
         assert code.severity in ("error", "note")
+
+
+def test_every_code_of_the_callables_and_of_the_limits_is_in_the_catalogue():
+    slugs = {value.code: value.slug for value in vars(codes).values() if type(value) is codes.Code}
+    callables = "wrong_structure wrong_shape wrong_dtype not_finite loss_not_scalar loss_raised"
+    callables += " gradient_raised nondeterministic_loss nondeterministic_gradient"
+    callables += " mutates_parameters mutates_data stateful_gradient aliased_output timed_out"
+    limits = "kink limited_by_precision noisy_loss domain_edge budget_exhausted all_zero"
+    expected = {f"GC{101 + number}": slug for number, slug in enumerate(callables.split())}
+    expected |= {f"GC{121 + number}": slug for number, slug in enumerate(limits.split())}
+    assert expected.items() <= slugs.items()
