@@ -65,7 +65,8 @@ def check_gradients(
         ``(value, gradient)``
     gradient: ``gradient(parameters, *args)`` returns arrays nested like `parameters`
     parameters: an array, or any nesting of dicts, lists, tuples, namedtuples and dataclasses; both
-        functions get copies
+        functions get copies; complex ones are checked as pairs of real numbers, their gradient
+        being dL/dRe + i dL/dIm
     args: handed on to both functions
     name: what the report calls the problem
     sizes: known sizes by name, such as ``{"batch": 32}``
@@ -85,7 +86,8 @@ def check_gradients(
     reseed: makes a random loss or gradient repeatable: a whole number seeds ``random`` and
         ``numpy.random`` before every call, a ``numpy.random.Generator`` is put back to its state,
         a function is called
-    timeout: seconds that one call of the loss or gradient may take
+    timeout: seconds that one call of the loss or gradient may take; calls are then made in
+        another thread, which is left to itself when one takes longer
     budget: seconds after which no more is measured
 
     Returns

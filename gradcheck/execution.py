@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import blake2b
 from typing import Any, cast
@@ -172,13 +172,10 @@ class Evaluator:
         """
         result = None
         try:
-            with self._changed(changes):
+            with np.errstate(all="ignore"), self._changed(changes):
                 before = {name: array.copy() for name, array in self.working.items()}
-                try:
-                    with np.errstate(all="ignore"):
-                        result = call()
-                except Exception:
-                    pass
+                with suppress(Exception):
+                    result = call()
                 return result, _differing(self.working, before)
         finally:
             self.restore()

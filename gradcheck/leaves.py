@@ -77,7 +77,7 @@ def described(value: Any) -> str:
     """Return what a value is, for a message."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} array of shape {value.shape}"
-    return f"{type(value).__name__} {value!r}"[:80]
+    return "None" if value is None else f"{type(value).__name__} {value!r}"[:80]
 
 
 def _unwriteable(leaf: Any) -> str:

@@ -139,8 +139,7 @@ def _compared(
         findings += _precision_lost(evaluator, name, calls.repeats[0][name])
         if (change := _jitter([call[name] for call in calls.repeats])) is not None:
             jitter[name] = change
-            evidence = f"{name}: two equal calls differ by up to {float(change.max()):.1e}"
-            findings.append(codes.NONDETERMINISTIC_GRADIENT.finding(evidence, (name,)))
+            findings.append(_random(name, change))
     sound = {name: calls.repeats[0][name] for name in selected if name not in failed}
     return Preflight(
         values,
@@ -207,6 +206,11 @@ def _jitter(repeats: Sequence[Array]) -> npt.NDArray[np.float64] | None:
     """Return how far calls of a gradient differ, None if only by rounding."""
     changes = [change for pair in pairwise(repeats) if (change := difference(*pair)) is not None]
     return np.max(changes, axis=0) if changes else None
+
+
+def _random(name: str, change: npt.NDArray[np.float64]) -> Finding:
+    evidence = f"{name}: two equal calls differ by up to {float(change.max()):.1e}"
+    return codes.NONDETERMINISTIC_GRADIENT.finding(evidence, (name,))
 
 
 def _harmless(evaluator: Evaluator, calls: GradientCalls, sound: Arrays) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.leaves import Array, as_reals
+from gradcheck.leaves import Array, as_reals, described
 from gradcheck.parameters import match
 
 
@@ -58,7 +58,7 @@ def read_gradient(
         if array.dtype.kind not in ("fiubc" if name in complex_names else "fiub"):
             numbers = "numbers" if name in complex_names else "real numbers"
             faults.append(
-                f"{name} must be an array of {numbers}, got {_kind(matched.leaves[name])}"
+                f"{name} must be an array of {numbers}, got {described(matched.leaves[name])}"
             )
         elif name not in complex_names:
             arrays[name] = array
@@ -79,9 +79,3 @@ def _array(value: Any) -> Array:
         return np.asarray(value)
     except ValueError:  # a ragged list
         return np.asarray(None)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} of shape {value.shape}"
-    return "None" if value is None else f"{type(value).__name__} {value!r}"[:80]

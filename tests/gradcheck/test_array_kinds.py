@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcheck import Problem, check, check_gradients
+from gradcheck import GradientReport, Problem, check, check_gradients
 from gradcheck.execution import Evaluator
 
 pytestmark = pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
@@ -213,6 +213,18 @@ def test_a_long_double_loss_is_checked():
     x = VALUES.astype(np.longdouble)
     assert check_gradients(lambda x: np.sum(x**3), lambda x: 3 * x**2, x).verdict == "pass"
     assert check_gradients(lambda x: np.sum(x**3), lambda x: 3.001 * x**2, x).verdict == "fail"
+
+
+def test_a_report_about_long_doubles_is_plain_data():
+    x = VALUES.astype(np.longdouble)
+    report = check_gradients(lambda x: np.sum(x**3), lambda x: 3 * x**2, x)
+    assert GradientReport.from_json(report.to_json()) == report
+
+
+def test_a_float16_at_the_end_of_its_range_is_moved_without_a_warning():
+    x = np.array([65504.0, 1.0], np.float16)
+    report = check_gradients(lambda x: float(np.sum(x, dtype=float)), np.ones_like, x)
+    assert report.verdict != "fail"
 
 
 def test_a_nan_of_a_long_double_loss_leaves_all_undecided():

@@ -331,7 +331,7 @@ def test_one_real_number_is_a_loss_however_it_is_wrapped(value):
         (np.ones(3), r"float64 array of shape \(3,\)"),
         (np.ones(0), r"float64 array of shape \(0,\)"),
         (1 + 2j, r"complex \(1\+2j\)"),
-        (None, "NoneType None"),
+        (None, "None"),
         ("5", "str '5'"),
         ((1.0, {}), "tuple"),
     ],
