@@ -54,14 +54,14 @@ def is_stale(calls: tuple[Array, Array, Array | None], scale: Floats, size: floa
     """
     fresh, suspect, elsewhere = calls
     change = difference(fresh, suspect)
-    if change is None or elsewhere is None or difference(fresh, elsewhere) is None:
+    if change is None or elsewhere is None or elsewhere.shape != fresh.shape:
         return False
     if not (np.all(np.isfinite(change)) and np.all(np.isfinite(elsewhere))):
         return False
     # Terms that cancel leave their rounding, which may be all there is of a gradient.
     visible = np.max(change * scale) > REPEATABLE_UNITS * unit_of(fresh) * size
     natural = np.max(np.abs(as_double(elsewhere) - as_double(fresh)))
-    return bool(visible and np.max(change) >= STALE_PART * natural)
+    return bool(visible and natural > 0.0 and np.max(change) >= STALE_PART * natural)
 
 
 def precision_of(array: Array) -> np.dtype[Any]:

@@ -6,6 +6,7 @@ import pytest
 from gradcheck import Problem, check, check_gradients
 from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
+from gradcheck.preflight import run_preflight
 
 GENERATOR = np.random.default_rng(0)
 X, Y = GENERATOR.standard_normal((20, 3)), GENERATOR.standard_normal((20, 2))
@@ -211,6 +212,49 @@ def test_a_solver_that_starts_where_it_stopped_is_not_accused(tolerance):
 
     report = check_gradients(root, lambda x: np.array([0.5 / root(x)]), np.array([2.0]))
     assert "GC112" not in [finding.code for finding in report.findings]
+
+
+def remembering(gradient):
+    """Return the loss sum(x**3), and a gradient that is told where the loss was last evaluated."""
+    kept = {}
+
+    def loss(p):
+        kept["x"] = p["x"].copy()
+        return float(np.sum(p["x"] ** 3))
+
+    return loss, lambda p: gradient(p, is_away=not np.array_equal(kept["x"], p["x"]))
+
+
+def test_a_difference_far_smaller_than_on_the_way_is_randomness():
+    loss, gradient = remembering(lambda p, is_away: {"x": 3 * p["x"] ** 2 * (1 + 1e-8 * is_away)})
+    report = check_gradients(loss, gradient, {"x": B})
+    assert [finding.code for finding in report.findings] == ["GC109"]
+    assert report.verdict == "pass"
+
+
+def test_the_rounding_of_a_gradient_that_is_zero_depends_on_nothing():
+    loss, gradient = remembering(
+        lambda p, is_away: {
+            "x": 3 * p["x"] ** 2,
+            "shift": np.full(1, 1e-17 * (2 if is_away else 1) * p["shift"]),
+        }
+    )
+    report = check_gradients(loss, gradient, {"x": B, "shift": np.ones(1)})
+    assert "GC112" not in [finding.code for finding in report.findings]
+    assert report.verdict != "fail"
+
+
+def test_after_a_stale_gradient_every_other_is_asked_for_after_the_loss():
+    loss, gradient = remembering(
+        lambda p, is_away: {"x": 3 * p["x"] ** 2, "y": p["x"][:1] * (1 + 0.01 * is_away)}
+    )
+    evaluator = Evaluator(Problem(loss, gradient, {"x": B, "y": np.ones(1)}))
+    assert not evaluator.loss_first
+    flight = run_preflight(evaluator, ("x", "y"))
+    assert list(flight.failed) == ["y"]
+    assert evaluator.loss_first
+    found = evaluator.gradient_at({"x": 2 * B}, ["y"])
+    assert found["y"].tolist() == [2 * B[0]]
 
 
 @pytest.mark.parametrize("seed", range(10))
