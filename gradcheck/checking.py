@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
+import numpy as np
+
 from gradcheck.assembly import measured_report, measurement_findings, stopped_reports
+from gradcheck.calling import TimedOut
+from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
+from gradcheck.gradient_calls import Mutated
 from gradcheck.measuring import Task, measure_parameters
 from gradcheck.options import CheckOptions, Options, settle_options, takes_options
 from gradcheck.parameters import assign_layers, select_names
 from gradcheck.plan import Plan, make_plan
-from gradcheck.preflight import Preflight, mutated, run_preflight
+from gradcheck.preflight import (
+    Preflight,
+    changed_data,
+    mutated,
+    mutated_data,
+    run_preflight,
+)
 from gradcheck.problem import Problem, as_problem, network_layers
 from gradcheck.report import Finding, GradientReport, ParameterReport
 
@@ -54,7 +65,8 @@ def check_gradients(
         ``(value, gradient)``
     gradient: ``gradient(parameters, *args)`` returns arrays nested like `parameters`
     parameters: an array, or any nesting of dicts, lists, tuples, namedtuples and dataclasses; both
-        functions get copies
+        functions get copies; complex ones are checked as pairs of real numbers, their gradient
+        being dL/dRe + i dL/dIm
     args: handed on to both functions
     name: what the report calls the problem
     sizes: known sizes by name, such as ``{"batch": 32}``
@@ -74,7 +86,8 @@ def check_gradients(
     reseed: makes a random loss or gradient repeatable: a whole number seeds ``random`` and
         ``numpy.random`` before every call, a ``numpy.random.Generator`` is put back to its state,
         a function is called
-    timeout: seconds that one call of the loss or gradient may take
+    timeout: seconds that one call of the loss or gradient may take; calls are then made in
+        another thread, which is left to itself when one takes longer
     budget: seconds after which no more is measured
 
     Returns
@@ -111,11 +124,9 @@ def check(
     subject = _subject(as_problem(problem, name), settled)
     evaluator = subject.evaluator
     try:
-        flight = run_preflight(evaluator, subject.selected)
-        reports = _run(subject, flight) if flight.analytic else _stopped(subject, flight)
+        parameters, findings, notes = _checked(subject)
     finally:
-        evaluator.restore()
-    parameters, findings, notes = reports
+        evaluator.close()
     return GradientReport(
         name=subject.problem.title,
         parameters=parameters,
@@ -130,7 +141,7 @@ def check(
 
 
 def _subject(problem: Problem, options: Options) -> _Subject:
-    evaluator = Evaluator(problem)
+    evaluator = Evaluator(problem, options.reseed, options.timeout)
     names = [name for name, array in evaluator.original.items() if array.size]
     if not names:
         raise NothingToCheck(f"parameters must hold an array of floats{_other_leaves(evaluator)}")
@@ -164,6 +175,26 @@ def _known_layers(problem: Problem, names: list[str]) -> Mapping[str, Sequence[s
 Results = tuple[tuple[ParameterReport, ...], tuple[Finding, ...], tuple[str, ...]]
 
 
+def _checked(subject: _Subject) -> Results:
+    """Return the reports, the findings and what there is to note about both."""
+    flight = Preflight((np.nan, np.nan))
+    try:
+        flight = run_preflight(subject.evaluator, subject.selected)
+        reports, findings, notes = (_run if flight.analytic else _stopped)(subject, flight)
+    except TimedOut as late:
+        reports, findings, notes = _stopped(subject, _timed_out(subject, flight, late))
+    dtype_of = subject.evaluator.dtype_of
+    reports = tuple(replace(part, dtype=str(dtype_of(part.name))) for part in reports)
+    return reports, findings, (*notes, *_complex_notes(subject, flight))
+
+
+def _timed_out(subject: _Subject, flight: Preflight, late: TimedOut) -> Preflight:
+    """Return what is left of a check that stops where a call takes too long."""
+    names = tuple(name for name in subject.selected if name not in flight.failed)
+    finding = codes.TIMED_OUT.finding(str(late), names)
+    return replace(flight, findings=(*flight.findings, finding), stopped=str(late))
+
+
 def _stopped(subject: _Subject, flight: Preflight) -> Results:
     originals = {name: subject.evaluator.original[name] for name in subject.selected}
     return stopped_reports(originals, subject.layers, flight), flight.findings, ()
@@ -183,7 +214,11 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
     )
     found = measure_parameters(task, flight)
     if changed := subject.evaluator.changed_parameters():
-        return _stopped(subject, mutated(flight.values, subject.selected, "loss", changed))
+        guilty = Mutated("loss", changed)
+        return _stopped(subject, mutated(flight.values, subject.selected, guilty))
+    if places := changed_data(subject.evaluator, flight.data):
+        evidence = f"the loss changed {places}"
+        return _stopped(subject, mutated_data(flight.values, subject.selected, evidence))
     findings = (*flight.findings, *measurement_findings(found.parameters, found.noise))
     reports = {
         name: measured_report(measured, originals[name], subject.layers[name], findings)
@@ -203,3 +238,15 @@ def _notes(subject: _Subject) -> tuple[str, ...]:
     if empty:
         notes.append(f"not checked, as they are empty: {', '.join(empty)}")
     return tuple(notes)
+
+
+def _complex_notes(subject: _Subject, flight: Preflight) -> Iterator[str]:
+    names = [name for name in subject.selected if name in subject.evaluator.complex_names]
+    if names:
+        listed, verb = ", ".join(names), "is" if len(names) == 1 else "are"
+        yield (
+            f"{listed} {verb} checked as pairs (real, imaginary), last axis; a gradient means "
+            "dL/dRe + i dL/dIm, jax's convention is its conjugate"
+        )
+    if flight.real:
+        yield f"real gradients of complex parameters, imaginary part 0: {', '.join(flight.real)}"

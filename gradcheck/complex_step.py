@@ -201,7 +201,7 @@ def _slopes(evaluator: Evaluator, name: str, moves: Sequence[Move]) -> Slopes:
         raise ComplexStepRefused(
             "the live arrays of an in-place problem cannot hold complex numbers"
         )
-    if np.iscomplexobj(evaluator.leaves[name]):
+    if name in evaluator.complex_names:
         raise ComplexStepRefused(f"parameter {name} is complex itself")
     try:
         slopes = complex_slopes(evaluator, name, moves)

@@ -12,6 +12,7 @@ import numpy as np
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions, Evaluate, LineSettings
+from gradcheck.leaves import Array, as_complex
 from gradcheck.line import LineDerivative, differentiate, first_step
 from gradcheck.noise import measure_noise
 from gradcheck.parameters import rebuilder
@@ -98,7 +99,7 @@ class NumericalGradient:
 
     Attributes
     ----------
-    value: the derivative per entry
+    value: the derivative per entry; of a complex parameter dL/dRe + i dL/dIm
     error_bar: how far it may be off; infinite where the loss could not be differentiated
     evaluations: calls of the loss
     """
@@ -138,7 +139,7 @@ def numerical_gradient(
     if not math.isfinite(noise.value):
         raise ValueError(f"loss must be finite at the parameters, got {noise.value}")
     conditions = noise.conditions(sum(scale.size for scale in scales.values()))
-    values: dict[str, Floats] = {}
+    values: dict[str, Array] = {}
     bars: dict[str, Floats] = {}
     for name, scale in scales.items():
         nothing = np.zeros(scale.shape)
@@ -148,5 +149,7 @@ def numerical_gradient(
         measured = measure_entries(evaluator, conditions, claim, range(scale.size))
         values[name] = np.array([m.derivative.value for m in measured]).reshape(scale.shape)
         bars[name] = np.array([m.derivative.error_bar for m in measured]).reshape(scale.shape)
+        if name in evaluator.complex_names:
+            values[name], bars[name] = as_complex(values[name]), np.hypot(*bars[name].T).T
     nested = rebuilder(parameters)
     return NumericalGradient(nested(values), nested(bars), evaluator.evaluations)

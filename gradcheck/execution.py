@@ -1,20 +1,27 @@
-"""Where losses are evaluated: the user's code, called on working copies and counted."""
+"""Where losses are evaluated: the user's code, called on working arrays and counted."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.parameters import flatten, flatten_like, rebuilder
+from gradcheck.calling import Caller
+from gradcheck.diagnosis import codes
+from gradcheck.leaves import Array, as_given, as_reals, described, usable_array
+from gradcheck.parameters import flatten, named_leaves, rebuilder
 from gradcheck.problem import Problem
+from gradcheck.returned import Returned, read_gradient
 
-Array = npt.NDArray[Any]
+__all__ = ["Array", "Evaluator", "LossNotScalar"]
+
+DOUBLE = np.dtype(np.float64)
 
 
 class LossNotScalar(ValueError):
@@ -24,37 +31,58 @@ class LossNotScalar(ValueError):
 class Evaluator:
     """Calls the user's functions on working arrays, and puts those back exactly.
 
+    Inside, all is real: a complex parameter of shape s is an array of shape s + (2,), its last
+    axis (real, imaginary). The user's functions get the complex array.
+
     Attributes
     ----------
-    original: the floating-point parameters as they were given, by name; never handed out
-    working: the arrays the user's code gets: copies, or for an in-place problem the live arrays
+    leaves: the floating-point parameters as the user holds them, by name; not to be written to
+    original: copies of them, never handed out
+    working: what the user's code gets: copies, or for an in-place problem the live arrays
     skipped: names of leaves without a derivative (integers, booleans, text), handed on as copies
+    complex_names: names of the complex parameters
     evaluations, gradient_calls: calls of the user's code so far
+    loss_first: whether a gradient counts only right after the loss at the same parameters, as from
+        objects that keep from the forward pass what their backward pass needs
+
+    Parameters
+    ----------
+    problem: whose functions are called
+    reseed, timeout: how they are called; see `Caller`
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, reseed: Any = None, timeout: float | None = None) -> None:
         self.problem = problem
-        self.leaves = flatten(problem.parameters)
+        self._caller = Caller(reseed, timeout)
+        self._given = flatten(problem.parameters)
         taken = {
-            name: _floats(name, leaf, live=problem.in_place) for name, leaf in self.leaves.items()
+            name: usable_array(name, leaf, live=problem.in_place)
+            for name, leaf in self._given.items()
         }
-        self.original = {name: array for name, array in taken.items() if array is not None}
+        usable = {name: array for name, array in taken.items() if array is not None}
         self.skipped = tuple(name for name, array in taken.items() if array is None)
-        self.working = {
-            name: self.leaves[name] if problem.in_place else array.copy(order="K")
-            for name, array in self.original.items()
+        self.complex_names = frozenset(n for n, array in usable.items() if array.dtype.kind == "c")
+        self.leaves = {name: as_reals(array) for name, array in usable.items()}
+        self.original = {name: array.copy(order="K") for name, array in self.leaves.items()}
+        self._handed = {
+            name: array if problem.in_place else array.copy(order="K")
+            for name, array in usable.items()
         }
+        self.working = {name: as_reals(array) for name, array in self._handed.items()}
         self.evaluations = 0
         self.gradient_calls = 0
+        self.loss_first = problem.in_place and problem.loss is not None
         self._containers = rebuilder(problem.parameters)
-        self._scalars = [
-            name for name in self.original if not isinstance(self.leaves[name], np.ndarray)
-        ]
-        fixed = {name: self.leaves[name] for name in self.skipped}
+        self._scalars = [n for n in usable if not isinstance(self._given[n], np.ndarray)]
+        fixed = {name: self._given[name] for name in self.skipped}
         self._fixed = {k: leaf.copy() for k, leaf in fixed.items() if isinstance(leaf, np.ndarray)}
 
+    def dtype_of(self, name: str) -> np.dtype[Any]:
+        """Return the dtype of a parameter as the user gave it."""
+        return np.asarray(self._given[name]).dtype
+
     def loss(self) -> float:
-        """Return the loss at the working arrays.
+        """Return the loss at the working arrays: a float, or a np.longdouble where it is one.
 
         Raises
         ------
@@ -63,17 +91,32 @@ class Evaluator:
         """
         self.evaluations += 1
         if self.problem.loss is not None:
-            return _scalar(self._called(self.problem.loss, "loss"))
-        return _scalar(self._value_and_gradient()[0])
+            result = self._called(self.problem.loss, "loss")
+        else:
+            result = self._value_and_gradient()[0]
+        return cast("float", _scalar(result))
 
     def gradient(self) -> Any:
-        """Return what the user's gradient returns at the working arrays."""
-        self.gradient_calls += 1
+        """Return what the user's gradient returns at the working arrays.
+
+        Where `loss_first`, right after the loss there, which counts as an evaluation.
+        """
+        if self.loss_first and callable(self.problem.gradient):
+            self.loss()
+        return self.gradient_alone()
+
+    def gradient_alone(self) -> Any:
+        """Return what the user's gradient returns, whatever was called before."""
         if not callable(self.problem.gradient):
             return self.problem.gradient
+        self.gradient_calls += 1
         if self.problem.loss is None:
             return self._value_and_gradient()[1]
         return self._called(self.problem.gradient, "gradient")
+
+    def read(self, gradient: Any, names: Collection[str]) -> Returned:
+        """Return the named parts of a gradient as arrays of real numbers."""
+        return read_gradient(self.problem.parameters, gradient, names, self.complex_names)
 
     def gradient_at(
         self, changes: Mapping[str, Array], names: Collection[str]
@@ -81,8 +124,8 @@ class Evaluator:
         """Return the named parts of the gradient with some parameters changed; {} if it raises."""
         try:
             with np.errstate(all="ignore"), self._changed(changes):
-                found = flatten_like(self.problem.parameters, self.gradient(), names)
-                return {name: np.array(found[name], dtype=np.float64) for name in names}
+                found = self.read(self.gradient(), names).arrays
+                return {name: np.array(array, np.float64) for name, array in found.items()}
         except Exception:
             return {}
 
@@ -97,28 +140,6 @@ class Evaluator:
                 return self.loss()
         except Exception:
             return float("nan")
-
-    @contextmanager
-    def _changed(self, changes: Mapping[str, Array]) -> Iterator[None]:
-        try:
-            for name, values in changes.items():
-                self.working[name][...] = values
-            yield
-        finally:
-            self.restore(changes)
-
-    def changed_by_loss_at(self, changes: Mapping[str, Array]) -> tuple[str, ...]:
-        """Return the names of arrays that the loss, called with some changed, changes itself."""
-        with self._changed(changes):
-            before = {name: array.copy() for name, array in self.working.items()}
-            try:
-                with np.errstate(all="ignore"):
-                    self.loss()
-            except Exception:
-                pass
-            changed = _differing(self.working, before)
-        self.restore()
-        return changed
 
     def loss_at_entry(self, name: str, index: tuple[int, ...], value: Any) -> float:
         """Return the loss with one entry changed; NaN where it cannot be evaluated."""
@@ -144,31 +165,62 @@ class Evaluator:
             for name, array in self.original.items()
         }
         scalars = {name: copies[name][()] for name in self._scalars}
+        handed_out = self._containers(copies | scalars | self._fixed)
+        loss = self.problem.loss or (lambda *given: self.problem.gradient(*given)[0])
+        call = partial(loss, handed_out, *self.problem.args)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            handed_out = self._containers(copies | scalars | self._fixed)
-            if self.problem.loss is not None:
-                result = self.problem.loss(handed_out, *self.problem.args)
-            else:
-                result = self.problem.gradient(handed_out, *self.problem.args)[0]
-            return _complex_scalar(result)
+            return _complex_scalar(self._caller.call(call, "loss"))
+
+    def call_at(
+        self, changes: Mapping[str, Array], call: Callable[[], Any]
+    ) -> tuple[Any, tuple[str, ...]]:
+        """Call something with some parameters changed.
+
+        Returns
+        -------
+        what it returns, None if it raises; and the names of the arrays that it changed itself
+        """
+        result = None
+        try:
+            with np.errstate(all="ignore"), self._changed(changes):
+                before = {name: array.copy() for name, array in self.working.items()}
+                with suppress(Exception):
+                    result = call()
+                return result, _differing(self.working, before)
+        finally:
+            self.restore()
+
+    @contextmanager
+    def _changed(self, changes: Mapping[str, Array]) -> Iterator[None]:
+        try:
+            for name, values in changes.items():
+                self.working[name][...] = values
+            yield
+        finally:
+            self.restore(changes)
 
     def restore(self, names: Mapping[str, Any] | None = None) -> None:
         """Put the working arrays back to the original values, bit by bit."""
         for name in self.original if names is None else names:
             self.working[name][...] = self.original[name]
 
+    def close(self) -> None:
+        """Put the working arrays back and make no more calls."""
+        self.restore()
+        self._caller.close()
+
     def changed_parameters(self) -> tuple[str, ...]:
         """Return the names of working arrays that no longer hold the original values."""
         return _differing(self.working, self.original)
 
-    def data_digest(self) -> bytes:
-        """Return a digest of the arrays in `args`, which changes when they do."""
-        digest = blake2b()
-        for leaf in flatten(list(self.problem.args)).values():
-            if isinstance(leaf, np.ndarray) and leaf.dtype.kind != "O":
-                digest.update(np.ascontiguousarray(leaf).data.cast("B") if leaf.size else b"")
-        return digest.digest()
+    def data_digests(self) -> list[tuple[str, bytes]]:
+        """Return, for every array in `args`, its place and a digest that changes as it does."""
+        return [
+            (f"args.{place}", _digest(leaf))
+            for place, leaf in named_leaves(list(self.problem.args))
+            if isinstance(leaf, np.ndarray) and not leaf.dtype.hasobject
+        ]
 
     def use_double_precision(self) -> bool:
         """Evaluate the loss in float64 where the user's code allows it, and say whether it does.
@@ -179,97 +231,80 @@ class Evaluator:
         narrow = [name for name, array in self.original.items() if array.dtype.itemsize < 8]
         if not narrow or self.problem.in_place:
             return False
-        before = self.original, self.working
-        self.original = {
-            name: array.astype(np.float64) if name in narrow else array
-            for name, array in self.original.items()
+        before = self.original, self._handed, self.working
+        self._handed = {
+            name: array.astype(np.result_type(array.dtype, DOUBLE)) if name in narrow else array
+            for name, array in self._handed.items()
         }
-        self.working = {name: array.copy(order="K") for name, array in self.original.items()}
+        self.working = {name: as_reals(array) for name, array in self._handed.items()}
+        self.original = {name: array.copy(order="K") for name, array in self.working.items()}
         try:
             usable = np.isfinite(self.loss())
         except Exception:
             usable = False
         if not usable:
-            self.original, self.working = before
+            self.original, self._handed, self.working = before
         return bool(usable)
 
     def _value_and_gradient(self) -> tuple[Any, Any]:
         pair = self._called(self.problem.gradient, "gradient")
         if not (isinstance(pair, tuple | list) and len(pair) == 2):
             raise TypeError(
-                f"gradient must return (value, gradient) where loss is None, got {_described(pair)}"
+                f"gradient must return (value, gradient) where loss is None, got {described(pair)}"
             )
         return pair[0], pair[1]
 
     def _called(self, function: Callable[..., Any], what: str) -> Any:
+        if not self.problem.in_place:
+            function = partial(function, self._handed_out(), *self.problem.args)
         try:
-            if self.problem.in_place:
-                return function()
-            return function(self._handed_out(), *self.problem.args)
+            return self._caller.call(function, what)
         except Exception as error:
-            error.add_note(f"raised by the {what} of {self.problem.title!r} while it was checked")
+            code = codes.LOSS_RAISED if what == "loss" else codes.GRADIENT_RAISED
+            # Away from the given parameters nobody gets to see it.
+            error.add_note(
+                f"{code.code} {code.slug}: the {what} of {self.problem.title!r} raised "
+                "at the given parameters"
+            )
             raise
 
     def _handed_out(self) -> Any:
         """Return new containers, so that only the arrays themselves are shared between calls."""
         if not self._scalars and not self._fixed:
-            return self._containers(self.working)
-        scalars = {
-            name: self.working[name][()]
-            if isinstance(self.leaves[name], np.generic)
-            else float(self.working[name])
-            for name in self._scalars
-        }
-        return self._containers(self.working | scalars | self._fixed)
-
-
-def _floats(name: str, leaf: Any, *, live: bool) -> Array | None:
-    """Return a copy of a parameter that has a derivative, None for a leaf that has none."""
-    if leaf is None or isinstance(leaf, str | bytes) or callable(leaf):
-        return None
-    array = np.asanyarray(leaf)
-    if array.dtype.kind in "iub":
-        return None
-    if array.dtype.kind == "c":
-        raise TypeError(f"parameter {name!r} must be real, got {array.dtype}")
-    if isinstance(leaf, np.ma.MaskedArray):
-        raise TypeError(f"parameter {name!r} must not be a masked array; check .filled(...)")
-    if array.dtype.kind != "f":
-        raise TypeError(f"parameter {name!r} must be an array of floats, got {_described(leaf)}")
-    if live and not (isinstance(leaf, np.ndarray) and leaf.flags.writeable):
-        raise TypeError(
-            f"parameter {name!r} of an in-place problem must be a writeable array, "
-            f"got {_described(leaf)}"
-        )
-    if not np.all(np.isfinite(array)):
-        bad = array[~np.isfinite(array)].flat[0]
-        raise ValueError(f"parameter {name!r} must be finite, got {bad}")
-    copied: Array = array.copy(order="K")
-    return copied
+            return self._containers(self._handed)
+        scalars = {name: as_given(self._given[name], self._handed[name]) for name in self._scalars}
+        return self._containers(self._handed | scalars | self._fixed)
 
 
 def _differing(one: Mapping[str, Array], other: Mapping[str, Array]) -> tuple[str, ...]:
     return tuple(name for name in one if not np.array_equal(one[name], other[name], equal_nan=True))
 
 
-def _scalar(result: Any) -> float:
+def _digest(array: Array) -> bytes:
+    if array.dtype.kind in "fc" and array.real.dtype.itemsize > DOUBLE.itemsize:
+        # A long double has padding, whose bytes mean nothing.
+        reals = as_reals(array)
+        with np.errstate(all="ignore"):
+            leading = reals.astype(DOUBLE)
+            array = np.stack([leading, (reals - leading).astype(DOUBLE)])
+    return blake2b(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).digest()
+
+
+def _scalar(result: Any) -> Any:
     try:
         array = np.asarray(result)
     except ValueError:  # such as a pair of a number and an array
-        raise LossNotScalar(f"loss must be one real number, got {_described(result)}") from None
+        raise LossNotScalar(f"loss must be one real number, got {described(result)}") from None
     if array.size != 1 or array.dtype.kind not in "fiub":
-        raise LossNotScalar(f"loss must be one real number, got {_described(result)}")
+        raise LossNotScalar(f"loss must be one real number, got {described(result)}")
+    if array.dtype.kind == "f" and array.dtype.itemsize > DOUBLE.itemsize:
+        # More digits than a float has are kept for the differences that live on them.
+        return np.longdouble(array.reshape(())[()])
     return float(array.reshape(()))
 
 
 def _complex_scalar(result: Any) -> complex:
     array = np.asarray(result)
     if array.size != 1 or array.dtype.kind != "c":
-        raise LossNotScalar(f"loss must be one complex number, got {_described(result)}")
+        raise LossNotScalar(f"loss must be one complex number, got {described(result)}")
     return complex(array.reshape(()))
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} array of shape {value.shape}"
-    return f"{type(value).__name__} {value!r}"[:80]

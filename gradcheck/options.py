@@ -56,7 +56,9 @@ class Options:
         """Return the options as plain data, for a report."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         for name in ("bounds", "reseed"):
-            if plain[name] is not None and not isinstance(plain[name], int):
+            if isinstance(plain[name], Integral):
+                plain[name] = int(plain[name])
+            elif plain[name] is not None:
                 plain[name] = type(plain[name]).__name__
         return plain
 

@@ -11,10 +11,10 @@ import copy
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from gradcheck.suggestions import did_you_mean
 
@@ -23,8 +23,18 @@ Parameters = Mapping[str, Any]
 LONE_NAME = "x"
 
 
-class StructureMismatch(ValueError):
-    """A gradient that is not nested like its parameters."""
+@dataclass(frozen=True)
+class Matched:
+    """What a tree holds at the places of a template's leaves.
+
+    Attributes
+    ----------
+    leaves: what was found, by the template's names
+    fault: what is missing, unexpected or nested otherwise; "" where nothing is
+    """
+
+    leaves: Parameters
+    fault: str
 
 
 def flatten(tree: Any) -> dict[str, Any]:
@@ -36,11 +46,16 @@ def flatten(tree: Any) -> dict[str, Any]:
         when two leaves get the same name
     """
     leaves: dict[str, Any] = {}
-    for name, leaf in _walk(tree, ""):
+    for name, leaf in named_leaves(tree):
         if name in leaves:
             raise ValueError(f"parameter names must be unique, got {name!r} twice")
         leaves[name] = leaf
     return leaves
+
+
+def named_leaves(tree: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of `tree` with their names, which need not be unique."""
+    return _walk(tree, "")
 
 
 def rebuilder(template: Any) -> Callable[[Parameters], Any]:
@@ -51,17 +66,20 @@ def rebuilder(template: Any) -> Callable[[Parameters], Any]:
     return _rebuilder(template, "")
 
 
-def flatten_like(template: Any, tree: Any, required: Collection[str]) -> dict[str, Any]:
-    """Return what `tree` holds at the place of each leaf of `template`, by the template's names.
+def match(template: Any, tree: Any, required: Collection[str]) -> Matched:
+    """Return what `tree` holds at the place of each leaf of `template`.
 
-    Only the leaves named in `required` have to be there.
-
-    Raises
-    ------
-    StructureMismatch
-        when something is missing or unexpected, naming it
+    Only the leaves named in `required` have to be there. Of a list that is too short or too long
+    nothing is matched: nobody can tell which of its items is missing.
     """
-    return dict(_walk_like(template, tree, "", required))
+    found: dict[str, list[Any]] = {"leaf": [], "misnested": [], "missing": [], "unexpected": []}
+    for kind, what in _walk_like(template, tree, "", required):
+        found[kind].append(what)
+    faults = list(found["misnested"])
+    for kind in ("missing", "unexpected"):
+        if found[kind]:
+            faults.append(f"{kind} {', '.join(found[kind])}")
+    return Matched(dict(found["leaf"]), "; ".join(faults))
 
 
 def default_layer(name: str) -> str:
@@ -224,40 +242,44 @@ def _mapping_maker(template: Mapping[Any, Any]) -> Callable[[Any], Any]:
     return kind if list(made) == list(template) else dict
 
 
+Place = Literal["leaf", "misnested", "missing", "unexpected"]
+
+
 def _walk_like(
     template: Any, tree: Any, path: str, required: Collection[str]
-) -> Iterator[tuple[str, Any]]:
+) -> Iterator[tuple[Place, Any]]:
+    """Yield every leaf found as (name, value), and what is wrong as a phrase or name."""
     expected = _children(template)
     if expected is None:
-        yield path or LONE_NAME, tree
+        yield "leaf", (path or LONE_NAME, tree)
         return
     found = _children(tree)
     if found is None:
+        if not any(name in required for name, _ in _walk(template, path)):
+            return
         kind, where = type(template).__name__, f" at {path!r}" if path else ""
-        raise StructureMismatch(f"expected a {kind} like the parameters{where}, got {_kind(tree)}")
-    held = dict(found)
-    absent = [(key, child) for key, child in expected if key not in held]
+        yield "misnested", f"expected a {kind} like the parameters{where}, got {_kind(tree)}"
+        return
+    held, wanted = dict(found), dict(expected)
     missing = [
         name
-        for key, child in absent
+        for key, child in expected
+        if key not in held
         for name, _ in _walk(child, _join(path, key))
         if name in required
     ]
-    unexpected = [_join(path, key) for key in held if key not in dict(expected)]
-    if missing or unexpected:
-        raise StructureMismatch(_difference(missing, unexpected))
+    unexpected = [_join(path, key) for key in held if key not in wanted]
+    yield from (("missing", name) for name in missing)
+    yield from (("unexpected", name) for name in unexpected)
+    if (missing or unexpected) and _is_sequence(template) and _is_sequence(tree):
+        return
     for key, child in expected:
         if key in held:
             yield from _walk_like(child, held[key], _join(path, key), required)
 
 
-def _difference(missing: list[str], unexpected: list[str]) -> str:
-    parts = []
-    if missing:
-        parts.append(f"missing {', '.join(missing)}")
-    if unexpected:
-        parts.append(f"unexpected {', '.join(unexpected)}")
-    return "; ".join(parts)
+def _is_sequence(tree: Any) -> bool:
+    return isinstance(tree, list | tuple) and not hasattr(tree, "_fields")
 
 
 def _kind(value: Any) -> str:

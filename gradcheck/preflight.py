@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gradcheck.diagnosis import codes
-from gradcheck.execution import Array, Evaluator, LossNotScalar
-from gradcheck.parameters import StructureMismatch, flatten_like
+from gradcheck.execution import Evaluator, LossNotScalar
+from gradcheck.gradient_calls import Arrays, GradientCalls, Mutated, call_gradient, moved_away
+from gradcheck.leaves import Array
+from gradcheck.repeats import as_double, difference, precision_of
 from gradcheck.report import Finding
 
-# Two backprops of the same numbers may differ by this many units of round-off (threads).
-REPEATABLE_UNITS = 256.0
-# Bits that a number may have by chance without its precision being told.
-SHORT_BITS = 12
 # A step that stays inside any domain and is large enough to be noticed.
 NEARBY = 1.0 + 2.0**-20
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What two calls of the loss and of the gradient showed.
+    """What a few calls of the loss and of the gradient showed.
 
     Attributes
     ----------
@@ -35,6 +34,8 @@ class Preflight:
     findings: errors and notes
     failed: parameters that are wrong before any number is compared, with the reason
     stopped: why nothing could be compared; "" otherwise
+    real: complex parameters whose gradient came as real numbers
+    data: digests of the arrays in `args`, by place
     """
 
     values: tuple[float, float]
@@ -44,175 +45,189 @@ class Preflight:
     findings: tuple[Finding, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
     stopped: str = ""
+    real: tuple[str, ...] = ()
+    data: Sequence[tuple[str, bytes]] = ()
 
 
 def run_preflight(evaluator: Evaluator, selected: tuple[str, ...]) -> Preflight:
-    """Call the loss and the gradient twice each and compare what they return and leave behind.
+    """Call the loss and the gradient a few times and look at what they return and leave behind.
 
     Exceptions of the user's code propagate.
     """
+    value = float("nan")
     try:
-        data = evaluator.data_digest()
-        values = evaluator.loss(), evaluator.loss()
+        data = evaluator.data_digests()
+        value = evaluator.loss()
+        if not np.isfinite(value):
+            finding = codes.NOT_FINITE.finding(f"the loss is {value} at the given parameters")
+            return Preflight((value, value), findings=(finding,), stopped=f"the loss is {value}")
+        _watch_loss(evaluator, selected)
+        if changed := changed_data(evaluator, data):
+            return mutated_data((value, value), selected, f"the loss changed {changed}")
+        values = value, evaluator.loss()
+        calls = call_gradient(evaluator, selected, value)
     except LossNotScalar as error:
         finding = codes.LOSS_NOT_SCALAR.finding(str(error))
         return Preflight((np.nan, np.nan), findings=(finding,), stopped=finding.title)
-    if not np.isfinite(values[0]):
-        finding = codes.NOT_FINITE.finding(f"the loss is {values[0]} at the given parameters")
-        return Preflight(values, findings=(finding,), stopped=f"the loss is {values[0]}")
-    # Once more a little way off, for code that renormalises what is normalised already.
-    moved = {name: evaluator.original[name] * NEARBY for name in selected}
-    changed = evaluator.changed_parameters() or evaluator.changed_by_loss_at(moved)
-    if changed:
-        return mutated(values, selected, "loss", changed)
-    try:
-        # Copied before the next call, which may write into the same buffers.
-        gradients = [_copied(evaluator, selected) for _ in range(2)]
-        if any(_difference(gradients[0][n], gradients[1][n]) is not None for n in selected):
-            gradients.append(_copied(evaluator, selected))
-    except StructureMismatch as error:
-        finding = codes.WRONG_STRUCTURE.finding(str(error), selected)
-        failed = dict.fromkeys(selected, "wrong structure")
-        return Preflight(values, findings=(finding,), failed=failed, stopped=finding.title)
-    if changed := evaluator.changed_parameters():
-        return mutated(values, selected, "gradient", changed)
-    if evaluator.data_digest() != data:
-        finding = codes.MUTATES_DATA.finding("the arrays in args are not what they were")
-        failed = dict.fromkeys(selected, "a call changes args")
-        return Preflight(values, findings=(finding,), failed=failed, stopped=finding.title)
-    return _compared(evaluator, selected, values, gradients)
+    except Mutated as error:
+        return mutated((value, value), selected, error)
+    if changed := changed_data(evaluator, data):
+        return mutated_data(values, selected, f"the gradient changed {changed}")
+    return replace(_compared(evaluator, selected, values, calls), data=data)
 
 
-def mutated(
-    values: tuple[float, float], selected: tuple[str, ...], what: str, changed: tuple[str, ...]
-) -> Preflight:
+def mutated(values: tuple[float, float], selected: tuple[str, ...], error: Mutated) -> Preflight:
     """Return what stops a check whose loss or gradient changes the parameters it is given."""
-    finding = codes.MUTATES_PARAMETERS.finding(f"the {what} changed {', '.join(changed)}", changed)
+    changed = ", ".join(error.names)
+    finding = codes.MUTATES_PARAMETERS.finding(str(error), error.names)
     # Where it changes others only, what is selected cannot be trusted either.
-    blamed = set(changed) & set(selected) or selected
-    failed = dict.fromkeys(blamed, f"the {what} changes {', '.join(changed)}")
+    blamed = set(error.names) & set(selected) or selected
+    failed = dict.fromkeys(blamed, f"the {error.what} changes {changed}")
     return Preflight(values, findings=(finding,), failed=failed, stopped=finding.title)
 
 
-def _copied(evaluator: Evaluator, selected: tuple[str, ...]) -> dict[str, Array]:
-    """Return copies of the arrays that one call of the gradient returns, by parameter name."""
-    gradient = evaluator.gradient()
-    found = flatten_like(evaluator.problem.parameters, gradient, selected)
-    return {name: _array(name, found[name]).copy() for name in selected}
+def mutated_data(
+    values: tuple[float, float], selected: tuple[str, ...], evidence: str
+) -> Preflight:
+    """Return what stops a check whose loss or gradient changes the arrays in `args`."""
+    finding = codes.MUTATES_DATA.finding(evidence)
+    failed = dict.fromkeys(selected, "a call changes args")
+    return Preflight(values, findings=(finding,), failed=failed, stopped=finding.title)
 
 
-def _array(name: str, value: Any) -> Array:
-    try:
-        array = np.asarray(value)
-    except ValueError:  # a ragged list
-        array = np.asarray(None)
-    if array.dtype.kind not in "fiub":
-        raise StructureMismatch(f"{name} must be an array of real numbers, got {_kind(value)}")
-    return array
+def changed_data(evaluator: Evaluator, before: Sequence[tuple[str, bytes]]) -> str:
+    """Return the places in `args` whose arrays are not what they were."""
+    changed = set(evaluator.data_digests()) ^ set(before)
+    return ", ".join(sorted({place for place, _ in changed}))
 
 
-def _kind(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} of shape {value.shape}"
-    return "None" if value is None else f"{type(value).__name__} {value!r}"[:80]
+def _watch_loss(evaluator: Evaluator, selected: tuple[str, ...]) -> None:
+    """Stop where the loss changed what it was given, or does so a little way off.
+
+    Code that normalises its parameters does not show where they are normalised already.
+    """
+    if changed := evaluator.changed_parameters():
+        raise Mutated("loss", changed)
+    nearby = {name: evaluator.original[name] * NEARBY for name in selected}
+    for moved in (nearby, moved_away(evaluator, selected)):
+        _, changed = evaluator.call_at(moved, evaluator.loss)
+        if changed:
+            raise Mutated("loss", changed)
 
 
 def _compared(
     evaluator: Evaluator,
     selected: tuple[str, ...],
     values: tuple[float, float],
-    gradients: Sequence[Mapping[str, Array]],
+    calls: GradientCalls,
 ) -> Preflight:
     findings: list[Finding] = []
     failed: dict[str, str] = {}
     jitter: dict[str, npt.NDArray[np.float64]] = {}
+    first = calls.first
     if values[0] != values[1]:
-        evidence = f"two calls at the same parameters: {values[0]!r} and {values[1]!r}"
+        evidence = f"two calls at the same parameters: {values[0]} and {values[1]}"
         findings.append(codes.NONDETERMINISTIC_LOSS.finding(evidence))
-    for name in selected:
-        calls, parameter = [gradient[name] for gradient in gradients], evaluator.original[name]
-        error = _unusable(name, calls, parameter) or _accumulated(name, calls)
-        if error is not None:
+    if first.fault:
+        findings.append(codes.WRONG_STRUCTURE.finding(first.fault, first.faulty))
+        failed |= dict.fromkeys(first.faulty, "wrong structure")
+    for name in [name for name in selected if name not in failed]:
+        if (error := _error(evaluator, name, calls)) is not None:
             findings.append(error)
             failed[name] = error.evidence.removeprefix(f"{name}: ")
             continue
-        array = calls[0]
-        precision = _precision(array)
-        if precision.kind != "f" or precision.itemsize < parameter.dtype.itemsize:
-            evidence = f"{name}: {precision} numbers for a {parameter.dtype} parameter"
-            findings.append(codes.WRONG_DTYPE.finding(evidence, (name,)))
-        if (change := _difference(calls[0], calls[1])) is not None:
+        findings += _precision_lost(evaluator, name, calls.repeats[0][name])
+        if (change := _jitter([call[name] for call in calls.repeats])) is not None:
             jitter[name] = change
-            evidence = f"{name}: two equal calls differ by up to {float(change.max()):.1e}"
-            findings.append(codes.NONDETERMINISTIC_GRADIENT.finding(evidence, (name,)))
-    sound = [name for name in selected if name not in failed]
+            findings.append(_random(name, change))
+    sound = {name: calls.repeats[0][name] for name in selected if name not in failed}
     return Preflight(
         values,
-        analytic={name: _double(gradients[0][name]) for name in sound},
-        dtypes={name: _precision(gradients[0][name]) for name in sound},
+        analytic={name: as_double(array) for name, array in sound.items()},
+        dtypes={name: precision_of(array) for name, array in sound.items()},
         jitter=jitter,
-        findings=tuple(findings),
+        findings=(*findings, *_harmless(evaluator, calls, sound)),
         failed=failed,
+        stopped="" if sound else codes.WRONG_STRUCTURE.title,
+        real=tuple(name for name in first.real if name in sound),
     )
 
 
-def _precision(array: Array) -> np.dtype[Any]:
-    """Return the dtype that an array's numbers have, which may be less than it has room for."""
-    if array.dtype != np.float64:
-        return array.dtype
-    with np.errstate(over="ignore"):
-        rounded = np.array_equal(array.astype(np.float32), array)
-    # Numbers of few digits, such as 0.5 or 3 or a difference of neighbours, fit anywhere.
-    mantissa, _ = np.frexp(array)
-    short = np.all(np.ldexp(mantissa, SHORT_BITS) % 1.0 == 0.0)
-    return np.dtype(np.float32) if rounded and not short else array.dtype
+def _error(evaluator: Evaluator, name: str, calls: GradientCalls) -> Finding | None:
+    """Return what makes a gradient wrong before any number is compared."""
+    repeats = [call[name] for call in calls.repeats]
+    if (unusable := _unusable(evaluator, name, repeats)) is not None:
+        return unusable
+    if name in calls.growing:
+        evidence = f"{name}: equal calls return more and more, the same amount each time"
+        return codes.STATEFUL_GRADIENT.finding(evidence, (name,))
+    if evaluator.problem.in_place:  # such objects own what they return, and keep a forward pass
+        return None
+    if name in calls.stale:
+        off = f"differs by up to {calls.stale[name]:.1e}"
+        evidence = f"{name}: called after the loss at other parameters and not at these, it {off}"
+        return codes.STATEFUL_GRADIENT.finding(evidence, (name,))
+    if name in calls.overwritten:
+        evidence = f"{name}: the array that one call returned was changed by a later call"
+        return codes.ALIASED_OUTPUT.finding(evidence, (name,))
+    return None
 
 
-def _unusable(name: str, calls: Sequence[Array], parameter: Array) -> Finding | None:
+def _unusable(evaluator: Evaluator, name: str, repeats: Sequence[Array]) -> Finding | None:
     """Return what makes a gradient impossible to compare."""
-    for array in calls:
+    parameter = evaluator.original[name]
+    # The user's own shapes: pairs of real numbers are ours.
+    own = slice(None, -1 if name in evaluator.complex_names else None)
+    for array in repeats:
         if array.shape != parameter.shape:
-            shapes = f"gradient of shape {array.shape}, parameter of shape {parameter.shape}"
+            shapes = (
+                f"gradient of shape {array.shape[own]}, parameter of shape {parameter.shape[own]}"
+            )
             return codes.WRONG_SHAPE.finding(f"{name}: {shapes}", (name,))
         if not np.all(np.isfinite(array)):
             return codes.NOT_FINITE.finding(f"{name}: {_where_not_finite(array)}", (name,))
     return None
 
 
-def _accumulated(name: str, calls: Sequence[Array]) -> Finding | None:
-    """Return the finding that every call adds the same to what the one before returned."""
-    if len(calls) < 3 or _difference(calls[0], calls[1]) is None:
-        return None
-    first, second, third = (_double(array) for array in calls)
-    if _difference(third - second, second - first, unit=_unit(calls[0])) is not None:
-        return None
-    evidence = f"{name}: equal calls return more and more, the same amount each time"
-    return codes.STATEFUL_GRADIENT.finding(evidence, (name,))
-
-
-def _unit(array: Array) -> float:
-    return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
-
-
-def _difference(
-    first: Array, second: Array, unit: float | None = None
-) -> npt.NDArray[np.float64] | None:
-    """Return how far two gradients of one point differ per entry, None if only by rounding."""
-    if first.shape != second.shape:
-        return np.full(first.shape, np.inf)
-    with np.errstate(invalid="ignore"):  # inf - inf
-        change = np.abs(_double(second) - _double(first))
-    size = float(np.max(np.abs(first), initial=0.0))
-    allowed = REPEATABLE_UNITS * (_unit(first) if unit is None else unit) * size
-    # Compared this way round, a NaN is a difference too.
-    return None if np.all(change <= allowed) else change
-
-
-def _double(array: Array) -> npt.NDArray[np.float64]:
-    return np.asarray(array, dtype=np.float64)
-
-
 def _where_not_finite(array: Array) -> str:
     bad = np.argwhere(~np.isfinite(array))
     index = [int(i) for i in bad[0]]
     return f"{len(bad)} of {array.size} entries not finite, first {array[tuple(bad[0])]} at {index}"
+
+
+def _precision_lost(evaluator: Evaluator, name: str, array: Array) -> Iterator[Finding]:
+    precision = precision_of(array)
+    if precision.kind != "f" or precision.itemsize < evaluator.original[name].dtype.itemsize:
+        evidence = f"{name}: {precision} numbers for a {evaluator.dtype_of(name)} parameter"
+        yield codes.WRONG_DTYPE.finding(evidence, (name,))
+
+
+def _jitter(repeats: Sequence[Array]) -> npt.NDArray[np.float64] | None:
+    """Return how far calls of a gradient differ, None if only by rounding."""
+    changes = [change for pair in pairwise(repeats) if (change := difference(*pair)) is not None]
+    return np.max(changes, axis=0) if changes else None
+
+
+def _random(name: str, change: npt.NDArray[np.float64]) -> Finding:
+    evidence = f"{name}: two equal calls differ by up to {float(change.max()):.1e}"
+    return codes.NONDETERMINISTIC_GRADIENT.finding(evidence, (name,))
+
+
+def _harmless(evaluator: Evaluator, calls: GradientCalls, sound: Arrays) -> Iterator[Finding]:
+    """Yield notes about what gradients share with parameters and with other calls."""
+    stale, overwritten = (
+        tuple(name for name in sound if name in names) for names in (calls.stale, calls.overwritten)
+    )
+    if stale:
+        evidence = "it belongs to wherever the loss was evaluated last; compared right after that"
+        suggestion = "nothing is wrong; evaluate the loss before every call of the gradient"
+        yield codes.STATEFUL_GRADIENT.note(evidence, stale, suggestion)
+    if overwritten:
+        evidence = "the arrays that one call returned were changed by a later call"
+        suggestion = "nothing is wrong; copy a gradient that has to outlive the next call"
+        yield codes.ALIASED_OUTPUT.note(evidence, overwritten, suggestion)
+    if shared := tuple(name for name in sound if name in calls.shared):
+        owners = ", ".join(dict.fromkeys(calls.shared[name] for name in shared))
+        evidence = f"it lies in the memory of {owners}, and changes where that is updated in place"
+        suggestion = "nothing is wrong here; return a copy, for optimisers that update in place"
+        yield codes.ALIASED_OUTPUT.note(evidence, shared, suggestion)

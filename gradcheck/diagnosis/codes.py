@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradcheck.report import Finding, Severity
@@ -37,6 +37,11 @@ class Code:
             severity=self.severity,
         )
 
+    def note(self, evidence: str, parameters: tuple[str, ...], suggestion: str) -> Finding:
+        """Return a finding of this kind where it does no harm."""
+        found = self.finding(evidence, parameters)
+        return replace(found, severity="note", suggestion=suggestion)
+
 
 WRONG_STRUCTURE = Code(
     "GC101",
@@ -69,18 +74,32 @@ LOSS_NOT_SCALAR = Code(
     "the loss is not one real number",
     "reduce it: sum or mean over samples and outputs, as the gradient assumes",
 )
+LOSS_RAISED = Code(
+    "GC106",
+    "loss_raised",
+    "the loss raised at the given parameters",
+    "call it once by itself; look at the shapes and types it is given",
+)
+GRADIENT_RAISED = Code(
+    "GC107",
+    "gradient_raised",
+    "the gradient raised at the given parameters",
+    "call it once by itself; look at the shapes and types it is given",
+)
 NONDETERMINISTIC_LOSS = Code(
     "GC108",
     "nondeterministic_loss",
     "the loss changes from call to call",
-    "fix the random numbers inside the loss (dropout mask, sampled batch, noise) while checking",
+    "fix its random numbers (dropout mask, sampled batch, noise) while checking: reseed=0, or "
+    "reseed= the generator it draws from",
     "note",
 )
 NONDETERMINISTIC_GRADIENT = Code(
     "GC109",
     "nondeterministic_gradient",
     "the gradient changes from call to call",
-    "fix the random numbers inside the gradient to those of the loss while checking",
+    "fix its random numbers to those of the loss while checking: reseed=0, or reseed= the "
+    "generator it draws from",
     "note",
 )
 MUTATES_PARAMETERS = Code(
@@ -98,8 +117,21 @@ MUTATES_DATA = Code(
 STATEFUL_GRADIENT = Code(
     "GC112",
     "stateful_gradient",
-    "the gradient adds up over calls",
-    "set the gradient buffers to zero at the start of every call",
+    "the gradient depends on earlier calls",
+    "set the gradient buffers to zero at the start of every call, and compute from the parameters "
+    "what an earlier call may have left behind for others",
+)
+ALIASED_OUTPUT = Code(
+    "GC113",
+    "aliased_output",
+    "a returned gradient is no array of its own",
+    "return a new array from every call, such as by .copy()",
+)
+TIMED_OUT = Code(
+    "GC114",
+    "timed_out",
+    "a call took too long",
+    "check a smaller problem, or allow every call more seconds with timeout=",
 )
 KINK = Code(
     "GC121",
@@ -127,6 +159,13 @@ DOMAIN_EDGE = Code(
     "domain_edge",
     "the loss cannot be evaluated on both sides of these entries",
     "check at parameters further inside the domain of the loss",
+    "note",
+)
+BUDGET_EXHAUSTED = Code(
+    "GC125",
+    "budget_exhausted",
+    "the time ran out before all was measured",
+    "allow more seconds with budget=, or check less with only= or effort='quick'",
     "note",
 )
 ALL_ZERO = Code(

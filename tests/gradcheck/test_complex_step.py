@@ -2,6 +2,7 @@
 on its word alone."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -155,6 +156,27 @@ def infinite(x):
 def test_a_loss_that_takes_no_complex_numbers_is_refused_with_the_reason(loss, told):
     with pytest.raises(ValueError, match=f"^method='complex'.*{told}.*use method='auto'$"):
         check_gradients(loss, lambda x: 2 * x, POINT, method="complex")
+
+
+def test_a_complex_parameter_is_refused():
+    z = np.array([1.0 + 2.0j, -0.5j])
+    with pytest.raises(ComplexStepRefused, match="parameter z is complex itself"):
+        check_gradients(
+            lambda p: np.sum(np.abs(p["z"]) ** 2),
+            lambda p: {"z": 2 * p["z"]},
+            {"z": z},
+            method="complex",
+        )
+
+
+def test_a_loss_that_hangs_at_complex_parameters_is_stopped():
+    def loss(x):
+        if np.iscomplexobj(x):
+            time.sleep(30)
+        return np.sum(x**3)
+
+    report = check_gradients(loss, lambda x: 3 * x**2, POINT, method="complex", timeout=0.3)
+    assert (report.verdict, [f.code for f in report.findings]) == ("inconclusive", ["GC114"])
 
 
 def test_an_in_place_problem_is_refused():

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -144,19 +145,38 @@ def test_two_live_views_of_one_array_are_checked_apart():
     assert np.array_equal(whole, np.arange(1.0, 7.0).reshape(3, 2))
 
 
-def test_live_arrays_are_restored_when_the_user_interrupts():
-    array = AWKWARD.copy()
+def stopping(array, error, at):
+    """Return an in-place problem of which one call raises, and an iterator of how many came."""
     count = iter(range(1000))
 
-    def loss():
-        if next(count) == 30:
-            raise KeyboardInterrupt("by the user")
-        return square_sum(array)
+    def called(result):
+        if next(count) == at:
+            raise error("by the user")
+        return result
 
-    with pytest.raises(KeyboardInterrupt, match="by the user"):
-        check(Problem(loss, lambda: 2 * array, array, in_place=True))
+    loss, gradient = lambda: called(square_sum(array)), lambda: called(2 * array)
+    return Problem(loss, gradient, array, in_place=True), count
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("timeout", [None, 60])
+@pytest.mark.parametrize("at", [*range(20), 30, 50])
+def test_live_arrays_are_restored_whenever_the_check_is_stopped(error, timeout, at):
+    array = AWKWARD.copy()
+    problem, count = stopping(array, error, at)
+    with pytest.raises(error, match="by the user"):
+        check(problem, timeout=timeout)
     assert bits(array) == bits(AWKWARD)
-    assert next(count) == 31
+    assert next(count) == at + 1
+
+
+@pytest.mark.parametrize("at", [*range(20), 30, 50])
+def test_live_arrays_are_restored_whichever_call_raises(at):
+    array = AWKWARD.copy()
+    problem, _ = stopping(array, MemoryError, at)
+    with suppress(MemoryError):  # away from the point it is no reason to stop
+        check(problem)
+    assert bits(array) == bits(AWKWARD)
 
 
 def test_the_users_own_arrays_are_never_changed():
@@ -264,7 +284,6 @@ def test_empty_arrays_are_named_in_a_note():
 @pytest.mark.parametrize(
     ("leaf", "message"),
     [
-        (np.ones(2) * 1j, "parameter 'W' must be real, got complex128"),
         (np.array([1.0, 2.0], dtype=object), "'W' must be an array of floats, got object array of"),
         (np.ma.array([1.0, 2.0]), "'W' must not be a masked array"),
     ],
@@ -277,7 +296,7 @@ def test_a_parameter_that_cannot_be_moved_is_an_error(leaf, message):
 def test_a_live_parameter_must_be_a_writeable_array():
     frozen = np.ones(2)
     frozen.flags.writeable = False
-    for leaf, got in ((frozen, "float64 array of shape"), (1.0, "float 1.0")):
+    for leaf, got in ((frozen, r"float64 array of shape \(2,\), read-only"), (1.0, "float 1.0")):
         with pytest.raises(TypeError, match=f"'W' of an in-place .* writeable array, got {got}"):
             check(Problem(lambda: 0.0, dict, {"W": leaf}, in_place=True))
 
@@ -292,7 +311,9 @@ def test_an_exception_of_the_user_propagates_with_a_note(what):
     functions = {"loss": square_sum, "gradient": lambda x: 2 * x} | {what: lambda x: refuse()}
     with pytest.raises(ArithmeticError, match="refused") as caught:
         check(Problem(**functions, parameters=np.ones(2), name="mine"))
-    assert caught.value.__notes__ == [f"raised by the {what} of 'mine' while it was checked"]
+    code = {"loss": "GC106 loss_raised", "gradient": "GC107 gradient_raised"}[what]
+    note = f"{code}: the {what} of 'mine' raised at the given parameters"
+    assert caught.value.__notes__ == [note]
 
 
 @pytest.mark.parametrize(
@@ -310,7 +331,7 @@ def test_one_real_number_is_a_loss_however_it_is_wrapped(value):
         (np.ones(3), r"float64 array of shape \(3,\)"),
         (np.ones(0), r"float64 array of shape \(0,\)"),
         (1 + 2j, r"complex \(1\+2j\)"),
-        (None, "NoneType None"),
+        (None, "None"),
         ("5", "str '5'"),
         ((1.0, {}), "tuple"),
     ],

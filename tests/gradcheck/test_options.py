@@ -49,4 +49,6 @@ def test_settings_are_plain_data():
     options = settle_options({"bounds": (0.0, 1.0), "reseed": np.random.default_rng(0)})
     assert options.settings()["bounds"] == "tuple"
     assert options.settings()["reseed"] == "Generator"
-    assert settle_options({"reseed": 3}).settings()["reseed"] == 3
+    for seed in (3, np.int64(3)):
+        setting = settle_options({"reseed": seed}).settings()["reseed"]
+        assert (type(setting), setting) == (int, 3)

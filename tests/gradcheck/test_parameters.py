@@ -1,4 +1,3 @@
-import re
 from collections import OrderedDict, UserDict, defaultdict, namedtuple
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -9,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradcheck.parameters import (
-    StructureMismatch,
     assign_layers,
     default_layer,
     flatten,
-    flatten_like,
+    match,
     rebuilder,
     select_names,
     unknown_name,
@@ -135,7 +133,9 @@ def test_what_was_rebuilt_flattens_to_what_it_was_built_from(tree):
 @given(TREES)
 def test_a_tree_is_like_itself(tree):
     names = flatten(tree)
-    found = flatten_like(tree, tree, list(names))
+    matched = match(tree, tree, list(names))
+    found = matched.leaves
+    assert matched.fault == ""
     assert list(found) == list(names)
     assert all(found[name] is names[name] for name in names)
 
@@ -188,20 +188,20 @@ def test_a_lone_leaf_is_rebuilt_as_itself():
 
 
 def test_a_list_and_a_tuple_count_as_alike():
-    assert flatten_like([1.0, 2.0], (3.0, 4.0), ["0", "1"]) == {"0": 3.0, "1": 4.0}
+    assert match([1.0, 2.0], (3.0, 4.0), ["0", "1"]).leaves == {"0": 3.0, "1": 4.0}
 
 
 def test_keys_of_a_gradient_may_come_in_any_order():
-    assert flatten_like({"a": 1, "b": 2}, {"b": 20, "a": 10}, ["a", "b"]) == {"a": 10, "b": 20}
+    assert match({"a": 1, "b": 2}, {"b": 20, "a": 10}, ["a", "b"]).leaves == {"a": 10, "b": 20}
 
 
 def test_what_lies_below_a_leaf_of_the_template_is_taken_whole():
-    assert flatten_like({"a": 1.0}, {"a": [[1.0], [2.0]]}, ["a"]) == {"a": [[1.0], [2.0]]}
+    assert match({"a": 1.0}, {"a": [[1.0], [2.0]]}, ["a"]).leaves == {"a": [[1.0], [2.0]]}
 
 
 def test_a_leaf_that_is_not_required_may_be_missing():
     template = {"W": 1.0, "steps": 3, "more": {"flag": True}}
-    assert flatten_like(template, {"W": 2.0}, ["W"]) == {"W": 2.0}
+    assert match(template, {"W": 2.0}, ["W"]).leaves == {"W": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,34 @@ def test_a_leaf_that_is_not_required_may_be_missing():
     ],
 )
 def test_a_tree_that_is_nested_otherwise_is_told_where(template, tree, message):
-    with pytest.raises(StructureMismatch, match=f"^{re.escape(message)}"):
-        flatten_like(template, tree, list(flatten(template)))
+    assert match(template, tree, list(flatten(template))).fault.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("template", "tree", "leaves"),
+    [
+        ({"W": 1.0, "b": 2.0}, {"w": 3.0, "b": 4.0}, {"b": 4.0}),
+        (
+            {"a": {"W": 1.0, "b": 2.0}, "c": 3.0},
+            {"a": {"W": 5.0}, "c": 6.0},
+            {"a.W": 5.0, "c": 6.0},
+        ),
+        ({"a": [1.0, 2.0], "c": 3.0}, {"a": 5.0, "c": 6.0}, {"c": 6.0}),
+        ({"a": [1.0, 2.0], "c": 3.0}, {"a": [5.0], "c": 6.0}, {"c": 6.0}),
+        ({"a": [1.0, 2.0], "c": 3.0}, {"a": [5.0, 5.0, 5.0], "c": 6.0}, {"c": 6.0}),
+        (Pair(1.0, 2.0), {"weight": 5.0}, {"weight": 5.0}),
+    ],
+)
+def test_what_can_be_told_to_be_in_its_place_is_matched(template, tree, leaves):
+    matched = match(template, tree, list(flatten(template)))
+    assert matched.leaves == leaves
+    assert matched.fault
+
+
+def test_a_container_without_a_required_leaf_may_be_left_out():
+    template = {"W": 1.0, "counts": {"steps": 3}}
+    matched = match(template, {"W": 2.0, "counts": None}, ["W"])
+    assert (matched.leaves, matched.fault) == ({"W": 2.0}, "")
 
 
 @pytest.mark.parametrize(

@@ -102,4 +102,4 @@ def test_the_whole_message_is_shown(output):
 def test_an_exception_of_the_users_code_shows_their_line_and_our_note(output):
     text = section(output, "test_raising")
     assert '>       raise LookupError("no data")' in text
-    assert "raised by the loss of 'broken' while it was checked" in text
+    assert "GC106 loss_raised: the loss of 'broken' raised at the given parameters" in text

@@ -7,6 +7,7 @@ import pytest
 from gradcheck.cli import main
 
 PROBLEMS = """
+import threading
 import numpy as np
 from gradcheck import Problem
 
@@ -34,12 +35,25 @@ def talk(p):
     print("from the loss")
     return loss(p)
 
+def hang(p):
+    threading.Event().wait(30)  # far longer than the timeout given, far shorter than for ever
+
+def dropout(p):
+    return loss(p) * np.random.randint(1, 3)
+
+def dropout_gradient(p):
+    factor = np.random.randint(1, 3)
+    return {name: factor * array for name, array in gradient(p).items()}
+
 rng = np.random.default_rng(0)
 good = Problem(loss, gradient, START)
 wrong = Problem(loss, wrong_gradient, START)
 raising = Problem(boom, gradient, START)
 leaving = Problem(leave, gradient, START)
 interrupted = Problem(interrupt, gradient, START)
+hanging = Problem(hang, gradient, START)
+random = Problem(dropout, dropout_gradient, START)
+raising_gradient = Problem(loss, boom, START)
 talking = Problem(talk, gradient, START)
 undefined = Problem(lambda p: float("nan"), gradient, START)
 noisy = Problem(lambda p: loss(p) + 0.01 * rng.standard_normal(), gradient, START)

@@ -47,9 +47,27 @@ def test_an_exception_of_the_loss_shows_the_users_lines_only(run):
     result = run("nets.py:raising")
     first, *lines = result.err.splitlines()
     assert first == "error: checking 'nets.py:raising' failed: ValueError: shapes do not fit"
-    assert lines[0] == '  nets.py:17  raise ValueError("shapes do not fit")'
+    assert lines[0] == '  nets.py:18  raise ValueError("shapes do not fit")'
+    note = "GC106 loss_raised: the loss of 'nets.py:raising' raised at the given parameters"
+    assert lines[1:] == [f"  note: {note}"]
     assert "Traceback" not in result.err
     assert "gradcheck/" not in result.err
+
+
+@pytest.mark.parametrize("options", [[], ["--timeout", "60"]])
+def test_an_exception_of_the_gradient_is_told_apart_from_one_of_the_loss(run, options):
+    result = run("nets.py:raising_gradient", *options)
+    assert result.err.splitlines()[1:] == [
+        '  nets.py:18  raise ValueError("shapes do not fit")',
+        "  note: GC107 gradient_raised: the gradient of 'nets.py:raising_gradient' raised at the "
+        "given parameters",
+    ]
+
+
+def test_a_call_that_hangs_is_named_in_the_report(run):
+    result = run("nets.py:hanging", "--timeout", "0.1")
+    assert "error GC114 timed_out: a call took too long" in result.out
+    assert "the loss took longer than 0.1 seconds" in result.out
 
 
 def test_a_recursion_is_shown_once(run, project):
