@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -108,6 +109,11 @@ class Window:
         return abs(self.jump) + self.jump_bar
 
     @property
+    def slopes_error(self) -> float:
+        """How far the slopes to either side of a kink at the origin may be off."""
+        return self.truncation + self.noise + 0.5 * self.jump_bar
+
+    @property
     def stands_out(self) -> bool:
         """Whether not even a kink at the origin, hidden by noise, would explain the discrepancy."""
         return abs(self.estimate) > self.error + 0.5 * self.largest_jump
@@ -168,10 +174,7 @@ def one_sided_windows(
 def _one_sided_window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
     count = len(rungs)
     values = [rung.central for rung in rungs]
-    estimate, fewer = _dot(_ALL[count], values), _ALL[count - 1]
-    without_largest = abs(estimate - _dot(fewer, values[1:]))
-    without_smallest = abs(estimate - _dot(fewer, values[:-1]))
-    truncation = TRUNCATION_SAFETY * max(without_largest, without_smallest / RATIO)
+    truncation = _truncation_in_all_powers(values)
     spread = [w * rung.noise / rung.step for w, rung in zip(_ALL[count], rungs, strict=True)]
     # The value at the origin is shared by all rungs, so its noise adds up linearly.
     noise = NOISE_MULTIPLE * reading.noise_factor * math.hypot(math.hypot(*spread), sum(spread))
@@ -179,7 +182,7 @@ def _one_sided_window(rungs: Sequence[Rung], top: int, reading: Reading) -> Wind
         top=top,
         bottom=top + count - 1,
         step=rungs[0].step,
-        estimate=estimate,
+        estimate=_dot(_ALL[count], values),
         truncation=truncation,
         noise=noise,
         jump=0.0,
@@ -187,6 +190,13 @@ def _one_sided_window(rungs: Sequence[Rung], top: int, reading: Reading) -> Wind
         error=reading.multiplier * (truncation + noise) + reading.round_off,
         one_sided=True,
     )
+
+
+def _truncation_in_all_powers(values: Sequence[float]) -> float:
+    fewer, estimate = _ALL[len(values) - 1], _dot(_ALL[len(values)], values)
+    without_largest = abs(estimate - _dot(fewer, values[1:]))
+    without_smallest = abs(estimate - _dot(fewer, values[:-1]))
+    return TRUNCATION_SAFETY * max(without_largest, without_smallest / RATIO)
 
 
 def trusted(windows: Sequence[Window]) -> tuple[Window, bool]:
@@ -239,8 +249,10 @@ def smaller_steps_agree(windows: Sequence[Window], best: Window) -> bool:
     return len(tops) >= 3 and best.top >= min(window.top for window in agreeing) - 1
 
 
-def kink_at_origin(windows: Sequence[Window]) -> Window | None:
-    """Return the window that shows a jump of the slope best, if one persists to the smallest."""
+def kink_at_origin(
+    windows: Sequence[Window], rungs: Mapping[int, Rung], reading: Reading
+) -> Window | None:
+    """Return the slopes at a kink where a jump of the slope persists to the smallest steps."""
     significant = [window for window in windows if window.jump_is_significant]
     persistent = [
         window
@@ -254,7 +266,27 @@ def kink_at_origin(windows: Sequence[Window]) -> Window | None:
     ]
     if not persistent:
         return None
-    return min(persistent, key=lambda w: w.truncation + w.noise + 0.5 * w.jump_bar)
+    kinked = [_at_kink(window, rungs, reading) for window in persistent]
+    return min(kinked, key=lambda window: window.slopes_error)
+
+
+def _at_kink(window: Window, rungs: Mapping[int, Rung], reading: Reading) -> Window:
+    """Return a window extrapolated anew, for a function that also bends differently on each side.
+
+    At a kink central and second differences err in all powers of h.
+    """
+    these = [rungs[index] for index in range(window.top, window.bottom + 1)]
+    weights, multiple = _ALL[len(these)], NOISE_MULTIPLE * reading.noise_factor
+    central, bend = [rung.central for rung in these], [rung.bend for rung in these]
+    jitter = [rung.noise / rung.step for rung in these]
+    return replace(
+        window,
+        estimate=_dot(weights, central),
+        truncation=_truncation_in_all_powers(central),
+        noise=multiple * _deviation(weights, jitter),
+        jump=_dot(weights, bend),
+        jump_bar=_truncation_in_all_powers(bend) + multiple * _jump_deviation(weights, jitter),
+    )
 
 
 def _window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
@@ -309,7 +341,7 @@ def _with_error(
     window: Window, windows: Sequence[Window], rungs: Mapping[int, Rung], reading: Reading
 ) -> Window:
     above = [other for other in windows if other.top <= window.top]
-    kink = 0.5 * _jump_in_reach(window, above, rungs, reading)
+    kink = 0.5 * _jump_in_reach(window, windows, rungs, reading)
     # Two rungs may agree by accident where h**2 and h**4 cancel; what the window one step up
     # leads to expect does not vanish with them.
     order = 2 * (window.bottom - window.top)
@@ -324,19 +356,24 @@ def _with_error(
 
 
 def _jump_in_reach(
-    window: Window, above: Sequence[Window], rungs: Mapping[int, Rung], reading: Reading
+    window: Window, windows: Sequence[Window], rungs: Mapping[int, Rung], reading: Reading
 ) -> float:
     """Return how large a jump of the slope may be that all steps of the window reach across.
 
-    It is seen by every window of larger steps as well, unless one of those bounds it away.
+    Smaller steps that see one say so. Larger steps see it as well, unless they bound it away.
     """
     seen = [
         other.largest_jump
-        for other in above
-        if other.jump_is_significant and not _is_refuted(other, window, rungs, reading)
+        for other in windows
+        if other.jump_is_significant
+        and (other.top > window.top or not _is_refuted(other, window, rungs, reading))
     ]
     # A window that reaches further down says nothing about kinks between its steps and ours.
-    bounds = [other.largest_jump for other in above if other.bottom <= window.bottom]
+    bounds = [
+        other.largest_jump
+        for other in windows
+        if other.top <= window.top and other.bottom <= window.bottom
+    ]
     return min([max(seen), *bounds]) if seen else 0.0
 
 
@@ -345,17 +382,19 @@ def _is_refuted(
 ) -> bool:
     """Return whether a jump seen at large steps is only how a smooth function bends there.
 
-    Between those steps and the window, the bend of a smooth function shrinks like the step; a
-    jump within reach of the window keeps its size.
+    Between those steps and the window, or one further down, the bend of a smooth function shrinks
+    like the step; that of a jump within reach of the window does not over three steps.
     """
-    if rungs[evidence.bottom].step <= UNVERIFIED_ORDER * reading.scale:
-        return False
-    for top in range(evidence.top, window.bottom - 1):
-        bends = [abs(rungs[top + i].bend) for i in range(3) if top + i in rungs]
-        if len(bends) == 3 and abs(evidence.jump) > bends[2]:
-            pairs = ((bends[0], bends[1]), (bends[1], bends[2]))
-            if all(abs(RATIO * low - high) < SMOOTH_SHRINKAGE * high for high, low in pairs):
-                return True
+    measured = [index for index in sorted(rungs) if index >= evidence.top]
+    for three in zip(measured, measured[1:], measured[2:], strict=False):
+        if three[1] > window.bottom:
+            break
+        bends = [abs(rungs[index].bend) for index in three]
+        if abs(evidence.jump) > bends[2] and all(
+            abs(RATIO ** (lower - upper) * low - high) < SMOOTH_SHRINKAGE * high
+            for (upper, high), (lower, low) in pairwise(zip(three, bends, strict=True))
+        ):
+            return True
     return False
 
 

@@ -15,6 +15,7 @@ from gradcheck.extrapolation import (
     Rung,
     Window,
     all_windows,
+    kink_at_origin,
     one_sided_windows,
 )
 
@@ -153,18 +154,26 @@ class Ladder:
 
     def windows(self, noise_factor: float = 1.0) -> list[Window]:
         """Return every window of the rungs so far, one-sided ones where a side is missing."""
-        given = self.settings
-        reading = Reading(
-            scale=given.scale,
-            multiplier=self.conditions.multiplier,
-            round_off=given.slope_round_off,
-            noise_factor=noise_factor,
-        )
+        reading = self._reading(noise_factor)
         windows = all_windows(self._noisy_rungs(), reading)
         if side := self.side:
             missing = set(self.sides[side]) - set(self.rungs)
             windows += one_sided_windows(self.sides[side], reading, missing)
         return windows
+
+    def kink(self, noise_factor: float = 1.0) -> Window | None:
+        """Return the slopes at a kink at the origin, if the rungs so far show one."""
+        reading, rungs = self._reading(noise_factor), self._noisy_rungs()
+        return kink_at_origin(all_windows(rungs, reading), rungs, reading)
+
+    def _reading(self, noise_factor: float) -> Reading:
+        given = self.settings
+        return Reading(
+            scale=given.scale,
+            multiplier=self.conditions.multiplier,
+            round_off=given.slope_round_off,
+            noise_factor=noise_factor,
+        )
 
     def _noisy_rungs(self) -> dict[int, Rung]:
         """Return the rungs, with the noise of a coarse loss where they show it to be one.
@@ -177,12 +186,26 @@ class Ladder:
             return self.rungs
         quantum = min(moving)
         multiples = [change / quantum for change in moving]
-        if any(abs(m - round(m)) > QUANTUM_TOLERANCE * m for m in multiples):
+        if any(abs(m - round(m)) > QUANTUM_TOLERANCE * m for m in multiples) or self._is_ramp():
             return self.rungs
         return {
             index: replace(rung, noise=max(rung.noise, quantum / 2))
             for index, rung in self.rungs.items()
         }
+
+    def _is_ramp(self) -> bool:
+        """Return whether the loss is straight on either side of the origin, as far as seen.
+
+        At steps with a common ratio, that looks like multiples of a quantum too.
+        """
+        slopes = [
+            [r.central + self.settings.slope for r in s.values()] for s in self.sides.values()
+        ]
+        return all(
+            max(side) - min(side) <= QUANTUM_TOLERANCE * max(map(abs, side))
+            for side in slopes
+            if side
+        )
 
 
 @dataclass(frozen=True, slots=True)

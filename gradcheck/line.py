@@ -20,11 +20,10 @@ from typing import Literal
 from gradcheck import chebyshev
 from gradcheck.chebyshev import EXPECTED_BAR, Interval
 from gradcheck.extrapolation import (
+    CONFIRMATION,
     RATIO,
-    TRUNCATION_SAFETY,
     Window,
     confirmed,
-    kink_at_origin,
     smaller_steps_agree,
     trusted,
 )
@@ -46,6 +45,10 @@ LARGER_NOISE = (4.0, 16.0, 64.0, 256.0)
 FAR_BELOW = (4, 5)
 # A loss whose noise is this many units of round-off is noisy.
 NOISY_UNITS = 64
+# A leap saves evaluations from this many rungs on: it takes two to see where it lands.
+LEAST_LEAP = 3
+# Noise over jump of the slope, below which it does not matter how close by a kink is.
+CLEAR_JUMP = 0.02
 # Intervals that are tried, each a quarter as wide as the one before.
 INTERVALS = 3
 # A step that agrees is good enough when its bar is this part of what is required.
@@ -144,12 +147,12 @@ class _Search:
         if not windows:
             return (max(self.ladder.tried) + 1,)
         best, clash = trusted(windows)
-        suspicious = clash or not self._agrees(best)
+        suspicious = not self._agrees(best) or (clash and not smaller_steps_agree(windows, best))
         if not suspicious and best.error <= self._target(best):
             return None
         if suspicious or best.kink > best.truncation + best.noise:
             # Nobody is accused, and no kink left behind, before noise dominates.
-            return self._sweep_down(windows, best)
+            return self._sweep_down(windows, best) or self._fill_gap(best)
         return self._sharpen(best)
 
     def _sharpen(self, best: Window) -> tuple[int, ...] | None:
@@ -159,16 +162,40 @@ class _Search:
         return self._jump(best) or self._first_untried(larger, smaller)
 
     def _sweep_down(self, windows: list[Window], best: Window) -> tuple[int, ...] | None:
-        """Return the next rung below the best window, None once noise dominates down there."""
-        below = next(
-            index
-            for index in range(best.top, MAX_RUNGS + best.top)
-            if index not in self.ladder.tried
-        )
-        reached = [window for window in windows if best.top <= window.top and window.bottom < below]
-        smallest = max(reached, key=lambda window: window.top)
-        noisy = smallest.noise >= max(smallest.truncation + smallest.kink, 0.3 * best.error)
-        return None if noisy and smallest.top >= best.top + 2 else (below,)
+        """Return the next rungs below the best window, None once noise dominates down there."""
+        smallest = max(windows, key=lambda window: (window.top, -window.bottom))
+        below = max(self.ladder.tried) + 1
+        kinked = smallest.kink > smallest.truncation
+        dominated = max(smallest.truncation + smallest.kink, 0.3 * best.error)
+        # A jump of the slope that is still seen this clearly is at the origin, for all purposes.
+        noisy = smallest.noise >= (CLEAR_JUMP if kinked else 1.0) * dominated
+        if noisy and smallest.top >= best.top + 2:
+            return None
+        # Noise takes over so many rungs further down, if nothing else changes until there;
+        # truncation, which falls like h**2, does in a third of them.
+        left = math.log(dominated / smallest.noise, RATIO) if smallest.noise else MAX_RUNGS
+        leap = min(int(left / (2.0 if kinked else 3.0)), MAX_RUNGS - below)
+        if leap < LEAST_LEAP:
+            return (below,)
+        return (below + leap - 1, below + leap)
+
+    def _fill_gap(self, best: Window) -> tuple[int, ...] | None:
+        """Return a rung that was leapt over, if it may sharpen what is known by now."""
+        inside, noisy = best, best.noise > best.truncation
+        if (kinked := self.ladder.kink()) is not None:
+            if self.conditions.multiplier * kinked.slopes_error <= self._target_at_kink(kinked):
+                return None
+            inside, noisy = kinked, kinked.noise > kinked.truncation + kinked.jump_bar / 4
+        above, below, tried = inside.top - 1, inside.bottom + 1, self.ladder.tried
+        for beside in (above, below) if noisy else (below, above):
+            if beside not in tried and min(tried) < beside < max(tried):
+                return (beside,)
+        return None
+
+    def _target_at_kink(self, kinked: Window) -> float:
+        outside = abs(kinked.estimate) - 0.5 * abs(kinked.jump)
+        target = self._target(kinked) / SHARPNESS
+        return min(target, outside / 2) if outside > CONFIRMATION * kinked.slopes_error else target
 
     def _agrees(self, best: Window) -> bool:
         given = self.settings
@@ -202,13 +229,13 @@ class _Search:
             return self._nothing()
         best, clash = trusted(windows)
         clash = clash and not smaller_steps_agree(windows, best)
-        noisier = clash
+        noisier, factor = clash, 1.0
         for factor in LARGER_NOISE if clash else ():
             windows = self.ladder.windows(factor)
             best, clash = trusted(windows)
             if not clash:
                 break
-        kinked = kink_at_origin(windows)
+        kinked = self.ladder.kink(factor)
         if kinked is not None and best.kink > best.truncation + best.noise:
             return self._kink(kinked)
         if not clash:
@@ -303,11 +330,7 @@ class _Search:
 
     def _kink(self, window: Window) -> LineDerivative:
         given = self.settings
-        error = (
-            TRUNCATION_SAFETY
-            * self.conditions.multiplier
-            * (window.truncation + window.noise + 0.5 * window.jump_bar)
-        )
+        error = self.conditions.multiplier * window.slopes_error
         return LineDerivative(
             value=given.slope + window.estimate,
             error_bar=error + given.slope_round_off,

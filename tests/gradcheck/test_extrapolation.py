@@ -105,10 +105,18 @@ def test_discrepancy_is_confirmed_by_smaller_steps_only():
 
 
 def test_kink_at_the_origin_persists_to_the_smallest_steps():
-    at_origin = all_windows(ladder(lambda h: 0.0, bend=lambda h: 2.0), READING)
-    assert kink_at_origin(at_origin).jump == pytest.approx(2.0)
-    smooth = all_windows(ladder(lambda h: 0.0, bend=lambda h: 2 * h), READING)
-    assert kink_at_origin(smooth) is None
+    rungs = ladder(lambda h: 0.0, bend=lambda h: 2.0)
+    assert kink_at_origin(all_windows(rungs, READING), rungs, READING).jump == pytest.approx(2.0)
+    rungs = ladder(lambda h: 0.0, bend=lambda h: 2 * h)
+    assert kink_at_origin(all_windows(rungs, READING), rungs, READING) is None
+
+
+def test_slopes_at_a_kink_are_right_though_the_function_bends_differently_on_each_side():
+    # 1 + 3h to the right, -2 + h to the left, so that central differences err in h.
+    rungs = ladder(lambda h: -0.5 + h, bend=lambda h: 3.0 + 2 * h)
+    kinked = kink_at_origin(all_windows(rungs, READING), rungs, READING)
+    assert abs(kinked.estimate + 0.5) + abs(kinked.jump - 3.0) / 2 <= kinked.slopes_error
+    assert kinked.slopes_error < 1e-9
 
 
 def test_noise_widens_the_bar_like_one_over_the_step():
