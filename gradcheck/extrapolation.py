@@ -303,7 +303,10 @@ def _window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
         truncation=_truncation(rungs, central, reading),
         noise=multiple * _deviation(_EVEN[count], jitter),
         jump=_dot(_ODD[count], bend),
-        jump_bar=_jump_truncation(bend) + multiple * _jump_deviation(_ODD[count], jitter),
+        # What the analytic side cannot tell apart is no jump to speak of.
+        jump_bar=_jump_truncation(bend)
+        + multiple * _jump_deviation(_ODD[count], jitter)
+        + reading.round_off,
     )
 
 

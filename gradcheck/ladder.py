@@ -91,7 +91,7 @@ class Ladder:
 
     Attributes
     ----------
-    rungs: those that could be measured, by index; the step of index k is first_step * RATIO**-k
+    rungs: those that could be measured, by index; each step is RATIO times the next
     sides: one-sided differences to the left and to the right, by index, where there are any
     tried: indices of all that were asked for
     changes: by how much the loss moved, twice per rung
@@ -102,6 +102,7 @@ class Ladder:
         self.evaluate = evaluate
         self.conditions = conditions
         self.settings = settings
+        self._first_step = 2.0 ** round(math.log2(settings.first_step))
         self.rungs: dict[int, Rung] = {}
         self.sides: dict[Side, dict[int, Rung]] = {"left": {}, "right": {}}
         self.changes: list[float] = []
@@ -109,8 +110,8 @@ class Ladder:
         self.evaluations = 0
 
     def step(self, index: int) -> float:
-        """Return the step of a rung."""
-        return float(self.settings.first_step * RATIO**-index)
+        """Return the step of a rung: a power of two, by which an entry moves exactly."""
+        return self._first_step * RATIO**-index
 
     def add(self, index: int) -> None:
         """Measure a rung."""
