@@ -84,7 +84,7 @@ def measured_report(
 ) -> ParameterReport:
     """Return the report of one measured parameter."""
     entries, judgement, shape = measured.entries, measured.judgement, original.shape
-    complete = len(entries) == math.prod(shape)
+    complete = len(entries) == measured.claim.size
     passed = judgement.verdict == "pass"
     wrong = wrong_entries(() if passed else entries, shape) if complete or passed else None
     # Entries may each hide below their error bars what a probe over all of them saw.

@@ -35,12 +35,19 @@ class NothingToCheck(ValueError):
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is checked and how: everything the steps of a check share."""
+    """What is checked and how: everything the steps of a check share.
+
+    Attributes
+    ----------
+    selected: names of the parameters to check, those that bounds fix left out
+    fixed: how many entries bounds fix, by name
+    """
 
     problem: Problem
     evaluator: Evaluator
     options: Options
     selected: tuple[str, ...]
+    fixed: Mapping[str, int]
     layers: Mapping[str, str]
     plan: Plan
 
@@ -81,8 +88,10 @@ def check_gradients(
         numbers
     directions: "eigen" also measures the top eigenvectors of the Hessian, along which a training
         step moves the loss most; they are worse than random ones at finding a lone wrong entry
-    bounds: (lower, upper), each a number or nested like `parameters`; the loss is never evaluated
-        outside
+    bounds: (lower, upper), each None, a number, or nested like `parameters` with numbers, None or
+        arrays in it; an object with ``lb`` and ``ub``, such as scipy's; or, for one array whose
+        size is not 2, a pair (lowest, highest) per entry. Neither function is called outside;
+        entries on a bound are compared from the inside, fixed ones are left out
     reseed: makes a random loss or gradient repeatable: a whole number seeds ``random`` and
         ``numpy.random`` before every call, a ``numpy.random.Generator`` is put back to its state,
         a function is called
@@ -141,20 +150,24 @@ def check(
 
 
 def _subject(problem: Problem, options: Options) -> _Subject:
-    evaluator = Evaluator(problem, options.reseed, options.timeout)
+    evaluator = Evaluator(problem, options.reseed, options.timeout, options.bounds)
     names = [name for name, array in evaluator.original.items() if array.size]
     if not names:
         raise NothingToCheck(f"parameters must hold an array of floats{_other_leaves(evaluator)}")
     selected = select_names(names, options.only, options.exclude)
     if not selected:
         raise NothingToCheck(f"exclude leaves no parameter of {', '.join(names)}")
+    free = {name: evaluator.bounds.free_count(name, evaluator.original[name]) for name in selected}
+    if not any(free.values()):
+        raise NothingToCheck(f"bounds must leave room to move, got none for {', '.join(free)}")
     return _Subject(
         problem=problem,
         evaluator=evaluator,
         options=options,
-        selected=selected,
+        selected=tuple(name for name, count in free.items() if count),
+        fixed={name: evaluator.original[name].size - count for name, count in free.items()},
         layers=assign_layers(list(evaluator.original), _known_layers(problem, names)),
-        plan=make_plan({name: evaluator.original[name].size for name in selected}, options.effort),
+        plan=make_plan({name: count for name, count in free.items() if count}, options.effort),
     )
 
 
@@ -237,7 +250,15 @@ def _notes(subject: _Subject) -> tuple[str, ...]:
     empty = [name for name, array in subject.evaluator.original.items() if not array.size]
     if empty:
         notes.append(f"not checked, as they are empty: {', '.join(empty)}")
+    fixed = [_fixed(subject, name, count) for name, count in subject.fixed.items() if count]
+    if fixed:
+        notes.append(f"not checked, as bounds fix them: {', '.join(fixed)}")
     return tuple(notes)
+
+
+def _fixed(subject: _Subject, name: str, count: int) -> str:
+    size = subject.evaluator.original[name].size
+    return f"{count} of {size} entries of {name}" if count < size else name
 
 
 def _complex_notes(subject: _Subject, flight: Preflight) -> Iterator[str]:

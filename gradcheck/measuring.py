@@ -29,6 +29,7 @@ from gradcheck.probes import (
     MEASURED_ROUND_OFF_UNITS,
     ROUND_OFF_UNITS,
     Claim,
+    fitting,
     measure_probe,
 )
 from gradcheck.verdict import judge, outcome, required_resolution_for
@@ -37,6 +38,9 @@ from gradcheck.verdict import judge, outcome, required_resolution_for
 JUMP = 1e-3
 # Part of that effect which the rounding of float32 may reach where terms cancel: 1e4 units.
 LARGEST_ROUNDING = 1e4 * float(np.finfo(np.float32).eps)
+
+# Noise is measured along one side of the point only, within this part of a direction.
+NOISE_REACH = 0.5
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,15 @@ class Measurements:
 def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     """Return all that is found out about the parameters that preflight let through."""
     evaluator = task.evaluator
-    scales = entry_scales({name: evaluator.original[name] for name in task.selected})
+    scales = {
+        name: evaluator.bounds.within_width(name, scale)
+        for name, scale in entry_scales(
+            {name: evaluator.original[name] for name in task.selected}
+        ).items()
+    }
     rounding = _rounding(task, flight, scales)
     doubled = evaluator.use_double_precision()
-    noise = measure_noise(evaluator, noise_directions(scales, task.seed))
+    noise = measure_noise(evaluator, _noise_directions(task, scales))
     conditions = noise.conditions(task.plan.comparisons)
     claims = _claims(task, flight, scales, noise, rounding)
     if task.directions == "eigen" and claims:
@@ -98,6 +107,18 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     if doubled:
         measured = _without_rounding(task, conditions, claims, measured, effect)
     return Measurements(measured, noise, _notes(task, measured))
+
+
+def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> list[dict[str, Floats]]:
+    """Return directions to measure noise along, a way ahead of which is inside all bounds."""
+    evaluator = task.evaluator
+    return [
+        {
+            name: evaluator.bounds.inward(name, evaluator.original[name], along, NOISE_REACH)
+            for name, along in direction.items()
+        }
+        for direction in noise_directions(scales, task.seed)
+    ]
 
 
 @dataclass(frozen=True)
@@ -129,7 +150,8 @@ def _rounding(task: Task, flight: Preflight, scales: Mapping[str, Floats]) -> di
             is_rounding = (moves * scale <= most) | (most == 0.0)
             moves = np.where(is_rounding, moves, 0.0)
             known = MEASURED_ROUND_OFF_UNITS if moves.any() else ROUND_OFF_UNITS
-            rounding[name] = _Rounding(moves + least / scale, known)
+            unseen = np.divide(least, scale, out=np.zeros_like(scale), where=scale > 0.0)
+            rounding[name] = _Rounding(moves + unseen, known)
     return rounding
 
 
@@ -153,18 +175,24 @@ def _claims(
     claims = {}
     for name, analytic in flight.analytic.items():
         leaf, dtype = np.asarray(task.evaluator.leaves[name]), flight.dtypes[name]
+        jitter, scale = flight.jitter.get(name, np.zeros(analytic.shape)), scales[name]
         claims[name] = Claim(
             name=name,
-            analytic=analytic,
-            scale=scales[name],
+            analytic=_movable(analytic, scale),
+            scale=scale,
             unit=_unit(dtype),
-            jitter=flight.jitter.get(name, np.zeros(analytic.shape)),
-            rounding=rounding[name].moves,
+            jitter=_movable(jitter, scale),
+            rounding=_movable(rounding[name].moves, scale),
             units=rounding[name].units,
             required=task.required_resolution
             or required_resolution_for(leaf.dtype, dtype, relative_noise),
         )
     return claims
+
+
+def _movable(array: Floats, scale: Floats) -> Floats:
+    """Return the array, 0 in entries that bounds fix."""
+    return array if np.all(scale > 0.0) else np.where(scale > 0.0, array, 0.0)
 
 
 def _measure(task: Task, conditions: Conditions, claim: Claim, effect: float) -> Measured:
@@ -173,7 +201,11 @@ def _measure(task: Task, conditions: Conditions, claim: Claim, effect: float) ->
     directions = [
         random_direction(claim.scale, seed, claim.name, number) for number in range(plan.probes)
     ]
-    eigen = task.eigen.get(claim.name, ())
+    directions = [fitting(evaluator, conditions, claim.name, along) for along in directions]
+    eigen = [
+        fitting(evaluator, conditions, claim.name, along)
+        for along in task.eigen.get(claim.name, ())
+    ]
     probes = tuple(measure_probe(evaluator, conditions, claim, along) for along in directions)
     directions += eigen
     probes += tuple(
@@ -183,13 +215,13 @@ def _measure(task: Task, conditions: Conditions, claim: Claim, effect: float) ->
     if task.method == "complex":
         certificate = certify(evaluator, conditions, claim, directions, probes)
         probes = certificate.probes
-    size = claim.analytic.size
+    positions = np.flatnonzero(claim.scale)
+    size = positions.size
     failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
     count = size if plan.sweep else plan.entries_of_failing(size) if failing else 0
-    positions = np.arange(size)
     if 0 < count < size:
         generator = np.random.default_rng([seed, *claim.name.encode()])
-        positions = np.sort(generator.choice(size, count, replace=False))
+        positions = positions[np.sort(generator.choice(size, count, replace=False))]
     if certificate is None:
         entries = measure_entries(evaluator, conditions, claim, positions[:count])
     else:
@@ -236,14 +268,15 @@ def _without_rounding(
         claim, found = claims[name], measured[name]
         if array.shape != claim.analytic.shape:
             continue
-        error = np.abs(array - claim.analytic)
+        exact = _movable(array, claim.scale)
+        error = np.abs(exact - claim.analytic)
         if not np.all(error * claim.scale <= LARGEST_ROUNDING * effect):
             continue
         if found.judgement.verdict != "pass":
-            judgement = _measure(task, conditions, claim.in_double(array), effect).judgement
+            judgement = _measure(task, conditions, claim.in_double(exact), effect).judgement
             if judgement.verdict != "fail":
-                result[name] = found.rounded(judgement, _relative(error, array))
-        elif np.any(error > claim.required * np.abs(array)):
+                result[name] = found.rounded(judgement, _relative(error, exact))
+        elif np.any(error > claim.required * np.abs(exact)):
             # Right, but some entries are so far off that their user may think otherwise.
-            result[name] = found.rounded(found.judgement, _relative(error, array))
+            result[name] = found.rounded(found.judgement, _relative(error, exact))
     return result

@@ -113,7 +113,7 @@ def judge(
     derivatives = [*(p.derivative for p in probes), *(e.derivative for e in entries)]
     kinks = sum(is_subgradient(derivative) for derivative in derivatives)
     limit = "jitter" if claim.jitter.any() else _limit(derivatives, required)
-    complete = len(entries) == claim.analytic.size
+    complete = len(entries) == claim.size
     resolution = _entries_resolution(entries) if complete else _probes_resolution(probes)
     if _any_disagrees(probes, entries, claim):
         return Judgement("fail", "", limit, resolution, all_zero=False, kinks=kinks)
@@ -130,7 +130,7 @@ def _any_disagrees(
 ) -> bool:
     if any(outcome(entry.derivative) == "disagrees" for entry in entries):
         return True
-    if len(entries) == claim.analytic.size:
+    if len(entries) == claim.size:
         # All there is has been compared. A direction mixes entries: at a kink each of them may
         # be a subgradient, in several units each may need its own step, and their sum fail.
         return False
@@ -156,7 +156,7 @@ def _is_diffuse(
     scales = np.array([claim.scale[entry.index] for entry in entries])
     off = np.array([entry.derivative.discrepancy for entry in entries]) * scales
     noise = np.array([entry.derivative.error_bar for entry in entries]) * scales
-    share = DIFFUSE * largest / math.sqrt(claim.analytic.size)
+    share = DIFFUSE * largest / math.sqrt(claim.size)
     root = math.sqrt(len(entries))
     # Where entries cannot show that little, nobody is accused for it either.
     return norm(off) / root >= share or norm(noise) / root >= JITTER_MULTIPLE * share
