@@ -10,6 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from gradcheck.assembly import measured_report, measurement_findings, stopped_reports
+from gradcheck.budget import OUT_OF_TIME, Budget
 from gradcheck.calling import TimedOut
 from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
@@ -41,6 +42,7 @@ class _Subject:
     ----------
     selected: names of the parameters to check, those that bounds fix left out
     fixed: how many entries bounds fix, by name
+    budget: the time there is
     """
 
     problem: Problem
@@ -50,6 +52,7 @@ class _Subject:
     fixed: Mapping[str, int]
     layers: Mapping[str, str]
     plan: Plan
+    budget: Budget
 
 
 @takes_options
@@ -97,7 +100,8 @@ def check_gradients(
         a function is called
     timeout: seconds that one call of the loss or gradient may take; calls are then made in
         another thread, which is left to itself when one takes longer
-    budget: seconds after which no more is measured
+    budget: seconds after which no more is measured, looked at between slopes; a parameter whose
+        random directions were all measured by then is judged by those
 
     Returns
     -------
@@ -130,7 +134,7 @@ def check(
     """Check a Problem, or any object with its attributes; see `check_gradients`."""
     started = time.perf_counter()
     settled = settle_options(options)
-    subject = _subject(as_problem(problem, name), settled)
+    subject = _subject(as_problem(problem, name), settled, Budget(settled.budget))
     evaluator = subject.evaluator
     try:
         parameters, findings, notes = _checked(subject)
@@ -149,7 +153,7 @@ def check(
     )
 
 
-def _subject(problem: Problem, options: Options) -> _Subject:
+def _subject(problem: Problem, options: Options, budget: Budget) -> _Subject:
     evaluator = Evaluator(problem, options.reseed, options.timeout, options.bounds)
     names = [name for name, array in evaluator.original.items() if array.size]
     if not names:
@@ -168,6 +172,7 @@ def _subject(problem: Problem, options: Options) -> _Subject:
         fixed={name: evaluator.original[name].size - count for name, count in free.items()},
         layers=assign_layers(list(evaluator.original), _known_layers(problem, names)),
         plan=make_plan({name: count for name, count in free.items() if count}, options.effort),
+        budget=budget,
     )
 
 
@@ -208,6 +213,13 @@ def _timed_out(subject: _Subject, flight: Preflight, late: TimedOut) -> Prefligh
     return replace(flight, findings=(*flight.findings, finding), stopped=str(late))
 
 
+def _out_of_time(subject: _Subject, flight: Preflight) -> Preflight:
+    """Return what is left of a check whose time is over before anything is measured."""
+    names = tuple(name for name in subject.selected if name not in flight.failed)
+    finding = codes.BUDGET_EXHAUSTED.finding("nothing could be measured", names)
+    return replace(flight, findings=(*flight.findings, finding), stopped=OUT_OF_TIME)
+
+
 def _stopped(subject: _Subject, flight: Preflight) -> Results:
     originals = {name: subject.evaluator.original[name] for name in subject.selected}
     return stopped_reports(originals, subject.layers, flight), flight.findings, ()
@@ -215,6 +227,8 @@ def _stopped(subject: _Subject, flight: Preflight) -> Results:
 
 def _run(subject: _Subject, flight: Preflight) -> Results:
     """Measure every parameter that preflight let through, then judge and report all."""
+    if subject.budget.is_spent():
+        return _stopped(subject, _out_of_time(subject, flight))
     originals = {name: subject.evaluator.original[name] for name in subject.selected}
     task = Task(
         evaluator=subject.evaluator,
@@ -224,6 +238,7 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
         required_resolution=subject.options.required_resolution,
         method=subject.options.method,
         directions=subject.options.directions,
+        budget=subject.budget,
     )
     found = measure_parameters(task, flight)
     if changed := subject.evaluator.changed_parameters():

@@ -153,7 +153,7 @@ class _Search:
         return self._sharpen(best)
 
     def _sharpen(self, best: Window) -> tuple[int, ...] | None:
-        smaller, larger = (best.bottom + 1,), (best.top - 1,)
+        smaller, larger = (best.bottom + 1,), (self.ladder.above(best.top),)
         if best.noise < best.truncation:
             return self._first_untried(smaller, larger)
         return self._jump(best) or self._first_untried(larger, smaller)
@@ -186,7 +186,7 @@ class _Search:
             return None
         missing = math.log(best.error / self._target(best), RATIO)
         # Not beyond the scale: a saturated function looks straight from far away.
-        room = math.log(self.settings.scale / self.ladder.rungs[best.top].step, RATIO)
+        room = math.log(self.settings.scale / best.step, RATIO)
         rungs = min(math.ceil(missing), math.floor(room))
         return (best.top - rungs, best.top - rungs + 1) if rungs > 3 else None
 
