@@ -140,11 +140,6 @@ KINK = Code(
     "nothing is wrong; move the parameters off the kink for a sharper check",
     "note",
 )
-KINKS_NEARBY = replace(
-    KINK,
-    title="kinks of the loss limit this check",
-    suggestion="move the parameters away from the kinks",
-)
 LIMITED_BY_PRECISION = Code(
     "GC122",
     "limited_by_precision",
