@@ -22,6 +22,7 @@ from gradcheck.directions import (
 from gradcheck.eigen import eigen_directions, eigen_note, of_usual_size
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
+from gradcheck.gradient_calls import moved_away
 from gradcheck.ladder import Conditions
 from gradcheck.noise import Noise, measure_noise, measure_rounding
 from gradcheck.options import Directions, Method
@@ -108,6 +109,8 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
         task = replace(task, eigen=_eigen(task, claims))
     effects = [norm(claim.analytic * claim.scale) for claim in claims.values()]
     effect = max(effects, default=0.0)
+    if effect == 0.0 and evaluator.bounds.lower:
+        effect = _effect_elsewhere(evaluator, scales)
     # All are probed before any is swept: where the time runs out, that says most.
     probed = {name: _probed(task, conditions, claim) for name, claim in claims.items()}
     measured = {name: _measure(task, conditions, probed[name], effect) for name in claims}
@@ -126,6 +129,20 @@ def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> list[dict[str
         }
         for direction in noise_directions(scales, task.seed)
     ]
+
+
+def _effect_elsewhere(evaluator: Evaluator, scales: Mapping[str, Floats]) -> float:
+    """Return the largest effect a parameter has a little way off, 0 where none is known.
+
+    From one side, a loss that is flat at its bound is never seen to stand quite still.
+    """
+    found = evaluator.gradient_at(moved_away(evaluator, tuple(scales)), tuple(scales))
+    effects = [
+        norm(array * scales[name])
+        for name, array in found.items()
+        if array.shape == scales[name].shape and np.all(np.isfinite(array))
+    ]
+    return max(effects, default=0.0)
 
 
 @dataclass(frozen=True)

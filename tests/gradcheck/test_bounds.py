@@ -113,6 +113,32 @@ def test_close_to_a_bound_nobody_is_accused_and_the_guilty_are(function, distanc
     assert watched.outside == []
 
 
+@pytest.mark.parametrize("power", [2, 3])
+@pytest.mark.parametrize("effort", ["auto", "quick"])
+def test_a_loss_that_is_flat_on_its_bound_passes_with_a_note(power, effort):
+    watched = Watched(lambda x: x**power, lambda x: power * x ** (power - 1), 0.0, INF)
+    options = {"bounds": (0, None), "effort": effort}
+    report = check_gradients(watched.loss, watched.gradient, np.zeros(5), **options)
+    assert report.ok
+    assert [finding.code for finding in report.findings] == ["GC126"]
+    wrong = check_gradients(watched.loss, lambda x: x + 1e-6, np.zeros(5), **options)
+    assert wrong.verdict == "fail"
+    detached = check_gradients(np.sum, np.zeros_like, np.zeros(5), **options)
+    assert detached.verdict == "fail"
+    assert watched.outside == []
+
+
+@pytest.mark.parametrize("effort", ["auto", "quick"])
+def test_a_bend_far_shorter_than_the_entries_hides_no_wrong_gradient(effort):
+    watched = Watched(*FUNCTIONS["entropy"], 0.0, INF)
+    for point in POINTS.values():
+        report = check_gradients(
+            watched.loss, watched.wrong, point, bounds=(0, None), effort=effort
+        )
+        assert report.verdict != "pass"
+    assert watched.outside == []
+
+
 def test_opposite_bounds_are_left_together():
     """Entries on lower and on upper bounds: one direction leads inside from all of them."""
     point = np.array([0.0, 1.0, 0.0, 1.0])
