@@ -11,6 +11,7 @@ from gradcheck.complex_step import Certificate
 from gradcheck.diagnosis import codes
 from gradcheck.entries import EntryMeasurement
 from gradcheck.execution import Array
+from gradcheck.line import MAX_RUNGS
 from gradcheck.noise import Noise
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, ProbeMeasurement
@@ -23,6 +24,15 @@ from gradcheck.verdict import (
     wrong_entries,
 )
 
+# Parameters that evidence tells apart.
+MOST_LISTED = 3
+# Here the gradient is not known to be right.
+_KINKS_NEARBY = replace(
+    codes.KINK,
+    title="kinks of the loss limit this check",
+    suggestion="move the parameters away from the kinks",
+)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -32,6 +42,8 @@ class Measured:
     ----------
     is_rounding: the comparisons disagree only by the rounding of float32
     certificate: of the complex step, where that was used
+    out_of_time: not all that was planned could be measured
+    planned: how many probes were to be measured, and how many entries
     """
 
     claim: Claim
@@ -40,6 +52,8 @@ class Measured:
     judgement: Judgement
     is_rounding: bool = False
     certificate: Certificate | None = None
+    out_of_time: bool = False
+    planned: tuple[int, int] = (0, 0)
 
     def rounded(self, judgement: Judgement, error: float) -> Measured:
         """Return the same measurements under the judgement of the float64 gradient.
@@ -84,7 +98,7 @@ def measured_report(
 ) -> ParameterReport:
     """Return the report of one measured parameter."""
     entries, judgement, shape = measured.entries, measured.judgement, original.shape
-    complete = len(entries) == math.prod(shape)
+    complete = len(entries) == measured.claim.size
     passed = judgement.verdict == "pass"
     wrong = wrong_entries(() if passed else entries, shape) if complete or passed else None
     # Entries may each hide below their error bars what a probe over all of them saw.
@@ -132,13 +146,30 @@ def measurement_findings(measured: Mapping[str, Measured], noise: Noise) -> tupl
     if rounded:
         evidence = f"float32 rounding in {', '.join(rounded)}: the same code in float64 is right"
         findings.append(codes.LIMITED_BY_PRECISION.finding(evidence, rounded))
+    if late := {name: found for name, found in measured.items() if found.out_of_time}:
+        listed = ", ".join([_how_far(found) for found in late.values()][:MOST_LISTED])
+        more = f" and less of {len(late) - MOST_LISTED} more" if len(late) > MOST_LISTED else ""
+        evidence = f"measured were {listed}{more}"
+        findings.append(codes.BUDGET_EXHAUSTED.finding(evidence, tuple(late)))
     return tuple(findings)
+
+
+def _how_far(measured: Measured) -> str:
+    """Return how much of a parameter was measured when the time ran out."""
+    name, (probes, entries) = measured.claim.name, measured.planned
+    if len(measured.entries) < entries:
+        return f"{len(measured.entries)} of {entries} entries of {name}"
+    if len(measured.probes) < probes:
+        return f"{len(measured.probes)} of {probes} probes of {name}"
+    return f"{name} in float32 only"
 
 
 def _limits(noise: Noise) -> dict[str, tuple[codes.Code, str]]:
     jitter = f"the loss, {noise.value:.3g}, jitters by {noise.deviation:.1e}"
     return {
         "precision": (codes.LIMITED_BY_PRECISION, f"{jitter}, too much for a sharp look at"),
+        "budget": (codes.LIMITED_BY_PRECISION, f"no step of {MAX_RUNGS} that were tried suits"),
+        "kink": (_KINKS_NEARBY, "the slope jumps closer by than differences can be sharp in"),
         "noise": (codes.NOISY_LOSS, f"{jitter}, far more than round-off; undecided are"),
         "domain_edge": (codes.DOMAIN_EDGE, "it raises or is not finite on one side or both in"),
     }

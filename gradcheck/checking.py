@@ -10,6 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from gradcheck.assembly import measured_report, measurement_findings, stopped_reports
+from gradcheck.budget import OUT_OF_TIME, Budget
 from gradcheck.calling import TimedOut
 from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
@@ -35,14 +36,23 @@ class NothingToCheck(ValueError):
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is checked and how: everything the steps of a check share."""
+    """What is checked and how: everything the steps of a check share.
+
+    Attributes
+    ----------
+    selected: names of the parameters to check, those that bounds fix left out
+    fixed: how many entries bounds fix, by name
+    budget: the time there is
+    """
 
     problem: Problem
     evaluator: Evaluator
     options: Options
     selected: tuple[str, ...]
+    fixed: Mapping[str, int]
     layers: Mapping[str, str]
     plan: Plan
+    budget: Budget
 
 
 @takes_options
@@ -81,14 +91,17 @@ def check_gradients(
         numbers
     directions: "eigen" also measures the top eigenvectors of the Hessian, along which a training
         step moves the loss most; they are worse than random ones at finding a lone wrong entry
-    bounds: (lower, upper), each a number or nested like `parameters`; the loss is never evaluated
-        outside
+    bounds: (lower, upper), each None, a number, or nested like `parameters` with numbers, None or
+        arrays in it; an object with ``lb`` and ``ub``, such as scipy's; or, for one array whose
+        size is not 2, a pair (lowest, highest) per entry. Neither function is called outside;
+        entries on a bound are compared from the inside, fixed ones are left out
     reseed: makes a random loss or gradient repeatable: a whole number seeds ``random`` and
         ``numpy.random`` before every call, a ``numpy.random.Generator`` is put back to its state,
         a function is called
     timeout: seconds that one call of the loss or gradient may take; calls are then made in
         another thread, which is left to itself when one takes longer
-    budget: seconds after which no more is measured
+    budget: seconds after which no more is measured, looked at between slopes; a parameter whose
+        random directions were all measured by then is judged by those
 
     Returns
     -------
@@ -121,7 +134,7 @@ def check(
     """Check a Problem, or any object with its attributes; see `check_gradients`."""
     started = time.perf_counter()
     settled = settle_options(options)
-    subject = _subject(as_problem(problem, name), settled)
+    subject = _subject(as_problem(problem, name), settled, Budget(settled.budget))
     evaluator = subject.evaluator
     try:
         parameters, findings, notes = _checked(subject)
@@ -140,21 +153,26 @@ def check(
     )
 
 
-def _subject(problem: Problem, options: Options) -> _Subject:
-    evaluator = Evaluator(problem, options.reseed, options.timeout)
+def _subject(problem: Problem, options: Options, budget: Budget) -> _Subject:
+    evaluator = Evaluator(problem, options.reseed, options.timeout, options.bounds)
     names = [name for name, array in evaluator.original.items() if array.size]
     if not names:
         raise NothingToCheck(f"parameters must hold an array of floats{_other_leaves(evaluator)}")
     selected = select_names(names, options.only, options.exclude)
     if not selected:
         raise NothingToCheck(f"exclude leaves no parameter of {', '.join(names)}")
+    free = {name: evaluator.bounds.free_count(name, evaluator.original[name]) for name in selected}
+    if not any(free.values()):
+        raise NothingToCheck(f"bounds must leave room to move, got none for {', '.join(free)}")
     return _Subject(
         problem=problem,
         evaluator=evaluator,
         options=options,
-        selected=selected,
+        selected=tuple(name for name, count in free.items() if count),
+        fixed={name: evaluator.original[name].size - count for name, count in free.items()},
         layers=assign_layers(list(evaluator.original), _known_layers(problem, names)),
-        plan=make_plan({name: evaluator.original[name].size for name in selected}, options.effort),
+        plan=make_plan({name: count for name, count in free.items() if count}, options.effort),
+        budget=budget,
     )
 
 
@@ -195,6 +213,13 @@ def _timed_out(subject: _Subject, flight: Preflight, late: TimedOut) -> Prefligh
     return replace(flight, findings=(*flight.findings, finding), stopped=str(late))
 
 
+def _out_of_time(subject: _Subject, flight: Preflight) -> Preflight:
+    """Return what is left of a check whose time is over before anything is measured."""
+    names = tuple(name for name in subject.selected if name not in flight.failed)
+    finding = codes.BUDGET_EXHAUSTED.finding("nothing could be measured", names)
+    return replace(flight, findings=(*flight.findings, finding), stopped=OUT_OF_TIME)
+
+
 def _stopped(subject: _Subject, flight: Preflight) -> Results:
     originals = {name: subject.evaluator.original[name] for name in subject.selected}
     return stopped_reports(originals, subject.layers, flight), flight.findings, ()
@@ -202,6 +227,8 @@ def _stopped(subject: _Subject, flight: Preflight) -> Results:
 
 def _run(subject: _Subject, flight: Preflight) -> Results:
     """Measure every parameter that preflight let through, then judge and report all."""
+    if subject.budget.is_spent():
+        return _stopped(subject, _out_of_time(subject, flight))
     originals = {name: subject.evaluator.original[name] for name in subject.selected}
     task = Task(
         evaluator=subject.evaluator,
@@ -211,6 +238,7 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
         required_resolution=subject.options.required_resolution,
         method=subject.options.method,
         directions=subject.options.directions,
+        budget=subject.budget,
     )
     found = measure_parameters(task, flight)
     if changed := subject.evaluator.changed_parameters():
@@ -237,7 +265,15 @@ def _notes(subject: _Subject) -> tuple[str, ...]:
     empty = [name for name, array in subject.evaluator.original.items() if not array.size]
     if empty:
         notes.append(f"not checked, as they are empty: {', '.join(empty)}")
+    fixed = [_fixed(subject, name, count) for name, count in subject.fixed.items() if count]
+    if fixed:
+        notes.append(f"not checked, as bounds fix them: {', '.join(fixed)}")
     return tuple(notes)
+
+
+def _fixed(subject: _Subject, name: str, count: int) -> str:
+    size = subject.evaluator.original[name].size
+    return f"{count} of {size} entries of {name}" if count < size else name
 
 
 def _complex_notes(subject: _Subject, flight: Preflight) -> Iterator[str]:

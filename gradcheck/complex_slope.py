@@ -89,7 +89,7 @@ def complex_slopes(evaluator: Evaluator, name: str, moves: Sequence[Move]) -> Sl
     What the loss raises at the parameters themselves comes through; nearby it only says that
     round-off has to be measured closer by.
     """
-    base = _nearby(evaluator, 0.0)
+    base = _nearby(evaluator, 0.0, 0.0)
     values = np.array([_slope(evaluator, base, name, move, STEPS[CENTRE]) for move in moves])
     deviations = np.full(len(moves), np.inf)
     evaluations = np.ones(len(moves), dtype=int)
@@ -109,17 +109,18 @@ def _samples(evaluator: Evaluator, name: str, moves: Sequence[Move], spacing: fl
     samples = np.full((len(moves), len(STEPS)), np.nan)
     for point, step in enumerate(STEPS if moves else ()):
         if point != CENTRE:
-            base = _nearby(evaluator, POINTS[point] * spacing)
+            base = _nearby(evaluator, POINTS[point] * spacing, max(map(abs, POINTS)) * spacing)
             for row, move in enumerate(moves):
                 with suppress(Exception):  # a domain that ends nearby leaves a NaN
                     samples[row, point] = _slope(evaluator, base, name, move, step)
     return samples
 
 
-def _nearby(evaluator: Evaluator, distance: float) -> dict[str, Array]:
+def _nearby(evaluator: Evaluator, distance: float, farthest: float) -> dict[str, Array]:
     """Return complex parameters at a relative distance along one line through all of them.
 
-    Moved relative to itself, no number changes its sign, and a zero stays zero.
+    Moved relative to itself, no number changes its sign, and a zero stays zero; so does what
+    would leave its bounds at the farthest of all distances, or the line would not be straight.
     """
     size = sum(array.size for array in evaluator.original.values())
     length = distance / math.sqrt(size)
@@ -127,7 +128,8 @@ def _nearby(evaluator: Evaluator, distance: float) -> dict[str, Array]:
     for name, array in evaluator.original.items():
         moved = np.array(array, dtype=np.complex128, subok=True)
         direction = random_direction(np.abs(array), NEARBY_SEED, name, NEARBY_DIRECTION)
-        moved[...] += length * direction
+        reach = farthest / math.sqrt(size)
+        moved[...] += length * evaluator.bounds.still(name, array, direction, reach)
         nearby[name] = moved
     return nearby
 

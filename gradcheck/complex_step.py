@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from gradcheck.budget import Budget
 from gradcheck.complex_slope import STEPS, Move, Slopes, complex_slopes
 from gradcheck.directions import SMALLEST_MAGNITUDE, Floats
 from gradcheck.entries import EntryMeasurement, measure_entries
@@ -87,12 +88,17 @@ def measure_entries_complex(
     claim: Claim,
     positions: Sequence[int] | np.ndarray,
     certificate: Certificate,
+    *,
+    budget: Budget | None = None,
 ) -> tuple[EntryMeasurement, ...]:
     """Return the slopes along the entries at these flat positions, by the complex step.
 
     An entry that it calls wrong is measured by differences too. Where they say otherwise, or
-    cannot tell about something too small for the certificate, theirs are taken.
+    cannot tell about something too small for the certificate, theirs are taken. Where the time
+    runs out, entries are left out that it would have had to confirm.
     """
+    if budget is not None and budget.is_spent():
+        return ()
     shape = claim.analytic.shape
     indices = [tuple(int(i) for i in np.unravel_index(position, shape)) for position in positions]
     slopes = _slopes(evaluator, claim.name, [Move(i, claim.scale[i]) for i in indices])
@@ -102,15 +108,15 @@ def measure_entries_complex(
         measured.append(EntryMeasurement(index, float(claim.analytic[index]), derivative))
     wrong = [n for n, m in enumerate(measured) if outcome(m.derivative) == "disagrees"]
     accused = np.asarray(positions, dtype=int)[wrong]
-    for number, real in zip(
-        wrong, measure_entries(evaluator, conditions, claim, accused), strict=True
-    ):
+    by_differences = measure_entries(evaluator, conditions, claim, accused, budget=budget)
+    unconfirmed = wrong[len(by_differences) :]
+    for number, real in zip(wrong, by_differences, strict=False):
         entry = measured[number]
         visible = certificate.error_bar / (SMALLEST_MAGNITUDE * float(claim.scale[entry.index]))
         derivative = _confirmed(entry.derivative, real.derivative, visible)
         taken = entry.derivative.evaluations + real.derivative.evaluations
         measured[number] = replace(entry, derivative=replace(derivative, evaluations=taken))
-    return tuple(measured)
+    return tuple(m for number, m in enumerate(measured) if number not in unconfirmed)
 
 
 def complex_step_note(

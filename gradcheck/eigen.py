@@ -152,10 +152,15 @@ def _ritz(
 def _hessian_product(evaluator: Evaluator, scales: Mapping[str, Floats], unit: float) -> Product:
     """Return the function that multiplies vectors, in units of the scales, with the Hessian."""
     step = math.cbrt(unit)  # balances truncation h**2 against round-off unit / h
+    # From a little further inside, both ways are within bounds.
+    origins = {
+        name: evaluator.bounds.interior(name, evaluator.original[name], step * scale)
+        for name, scale in scales.items()
+    }
 
     def gradient(vector: Floats, distance: float) -> Floats:
         changes = {
-            name: evaluator.original[name] + distance * scales[name] * part
+            name: origins[name] + distance * scales[name] * part
             for name, part in _split(vector, scales).items()
         }
         found = evaluator.gradient_at(changes, tuple(scales))

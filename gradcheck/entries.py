@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.budget import Budget
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions, Evaluate, LineSettings
@@ -46,8 +47,13 @@ def measure_entries(
     conditions: Conditions,
     claim: Claim,
     positions: Sequence[int] | np.ndarray,
+    *,
+    budget: Budget | None = None,
 ) -> tuple[EntryMeasurement, ...]:
-    """Return the slopes along the entries at these flat positions, in this order."""
+    """Return the slopes along the entries at these flat positions, in this order.
+
+    Where the time runs out, those of the first ones.
+    """
     shape = claim.analytic.shape
     typical = norm(claim.analytic) / math.sqrt(claim.analytic.size)
     largest = float(np.max(np.abs(claim.analytic)))
@@ -55,6 +61,8 @@ def measure_entries(
     # Neighbouring entries like similar steps: each starts where the last one ended.
     start = None
     for position in positions:
+        if budget is not None and budget.is_spent():
+            break
         index = tuple(int(i) for i in np.unravel_index(position, shape))
         analytic, scale = float(claim.analytic[index]), float(claim.scale[index])
         default = first_step(scale, conditions)

@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.bounds import OutOfBounds, read_bounds
 from gradcheck.calling import Caller
 from gradcheck.diagnosis import codes
 from gradcheck.leaves import Array, as_given, as_reals, described, usable_array
@@ -41,6 +42,7 @@ class Evaluator:
     working: what the user's code gets: copies, or for an in-place problem the live arrays
     skipped: names of leaves without a derivative (integers, booleans, text), handed on as copies
     complex_names: names of the complex parameters
+    bounds: outside of which the user's functions are never called
     evaluations, gradient_calls: calls of the user's code so far
     loss_first: whether a gradient counts only right after the loss at the same parameters, as from
         objects that keep from the forward pass what their backward pass needs
@@ -49,9 +51,16 @@ class Evaluator:
     ----------
     problem: whose functions are called
     reseed, timeout: how they are called; see `Caller`
+    bounds: that the parameters must stay in; see `read_bounds`
     """
 
-    def __init__(self, problem: Problem, reseed: Any = None, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        reseed: Any = None,
+        timeout: float | None = None,
+        bounds: Any = None,
+    ) -> None:
         self.problem = problem
         self._caller = Caller(reseed, timeout)
         self._given = flatten(problem.parameters)
@@ -64,6 +73,7 @@ class Evaluator:
         self.complex_names = frozenset(n for n, array in usable.items() if array.dtype.kind == "c")
         self.leaves = {name: as_reals(array) for name, array in usable.items()}
         self.original = {name: array.copy(order="K") for name, array in self.leaves.items()}
+        self.bounds = read_bounds(bounds, list(self._given), self.original, self.complex_names)
         self._handed = {
             name: array if problem.in_place else array.copy(order="K")
             for name, array in usable.items()
@@ -121,7 +131,10 @@ class Evaluator:
     def gradient_at(
         self, changes: Mapping[str, Array], names: Collection[str]
     ) -> dict[str, npt.NDArray[np.float64]]:
-        """Return the named parts of the gradient with some parameters changed; {} if it raises."""
+        """Return the named parts of the gradient with some parameters changed.
+
+        {} where it raises or that is out of bounds.
+        """
         try:
             with np.errstate(all="ignore"), self._changed(changes):
                 found = self.read(self.gradient(), names).arrays
@@ -133,7 +146,7 @@ class Evaluator:
         """Return the loss with some parameters changed; NaN where it cannot be evaluated.
 
         A loss that raises or is no number away from the given point has a domain that ends
-        nearby, which is not an error.
+        nearby, which is not an error. Out of bounds it is not called.
         """
         try:
             with np.errstate(all="ignore"), self._changed(changes):
@@ -143,6 +156,8 @@ class Evaluator:
 
     def loss_at_entry(self, name: str, index: tuple[int, ...], value: Any) -> float:
         """Return the loss with one entry changed; NaN where it cannot be evaluated."""
+        if not self.bounds.hold_at(name, index, value):
+            return float("nan")
         working = self.working[name]
         try:
             working[index] = value
@@ -158,12 +173,19 @@ class Evaluator:
 
         Not for in-place problems, whose live arrays have no room for an imaginary part. What the
         loss raises comes through, and so does numpy's ComplexWarning, as an exception.
+
+        Raises
+        ------
+        OutOfBounds
+            where the real parts are
         """
-        self.evaluations += 1
         copies = {
             name: np.array(changes.get(name, array), dtype=np.complex128, subok=True)
             for name, array in self.original.items()
         }
+        if not all(self.bounds.hold(name, copy.real) for name, copy in copies.items()):
+            raise OutOfBounds
+        self.evaluations += 1
         scalars = {name: copies[name][()] for name in self._scalars}
         handed_out = self._containers(copies | scalars | self._fixed)
         loss = self.problem.loss or (lambda *given: self.problem.gradient(*given)[0])
@@ -179,7 +201,8 @@ class Evaluator:
 
         Returns
         -------
-        what it returns, None if it raises; and the names of the arrays that it changed itself
+        what it returns, None if it raises or that is out of bounds; and the names of the arrays
+        that it changed itself
         """
         result = None
         try:
@@ -188,6 +211,8 @@ class Evaluator:
                 with suppress(Exception):
                     result = call()
                 return result, _differing(self.working, before)
+        except OutOfBounds:
+            return None, ()
         finally:
             self.restore()
 
@@ -196,6 +221,8 @@ class Evaluator:
         try:
             for name, values in changes.items():
                 self.working[name][...] = values
+            if not all(self.bounds.hold(name, self.working[name]) for name in changes):
+                raise OutOfBounds
             yield
         finally:
             self.restore(changes)

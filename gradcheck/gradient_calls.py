@@ -61,7 +61,8 @@ def moved_away(evaluator: Evaluator, names: Sequence[str]) -> Arrays:
     """Return values of these parameters at which every loss and gradient differs visibly."""
     given = {name: evaluator.original[name] for name in names}
     scales = entry_scales(given)
-    return {name: array + AWAY * np.copysign(scales[name], array) for name, array in given.items()}
+    away = {name: array + AWAY * np.copysign(scales[name], array) for name, array in given.items()}
+    return evaluator.bounds.turned_back(given, away)
 
 
 def call_gradient(evaluator: Evaluator, names: Sequence[str], value: float) -> GradientCalls:

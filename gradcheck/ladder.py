@@ -153,6 +153,13 @@ class Ladder:
             return ""
         return next((side for side, found in only.items() if len(found) >= EDGE_RUNGS), "")
 
+    def above(self, index: int) -> int:
+        """Return the next rung of larger steps, beyond those that one side was missing at."""
+        index -= 1
+        while index not in self.rungs and any(index in found for found in self.sides.values()):
+            index -= 1
+        return index
+
     def windows(self, noise_factor: float = 1.0) -> list[Window]:
         """Return every window of the rungs so far, one-sided ones where a side is missing."""
         reading = self._reading(noise_factor)

@@ -156,7 +156,7 @@ class _Search:
         return self._sharpen(best)
 
     def _sharpen(self, best: Window) -> tuple[int, ...] | None:
-        smaller, larger = (best.bottom + 1,), (best.top - 1,)
+        smaller, larger = (best.bottom + 1,), (self.ladder.above(best.top),)
         if best.noise < best.truncation:
             return self._first_untried(smaller, larger)
         return self._jump(best) or self._first_untried(larger, smaller)
@@ -213,7 +213,7 @@ class _Search:
             return None
         missing = math.log(best.error / self._target(best), RATIO)
         # Not beyond the scale: a saturated function looks straight from far away.
-        room = math.log(self.settings.scale / self.ladder.rungs[best.top].step, RATIO)
+        room = math.log(self.settings.scale / best.step, RATIO)
         rungs = min(math.ceil(missing), math.floor(room))
         return (best.top - rungs, best.top - rungs + 1) if rungs > 3 else None
 
@@ -245,7 +245,7 @@ class _Search:
     def _settled(self, windows: Sequence[Window], best: Window) -> tuple[Window, bool]:
         """Return the best window, sharpened by an interval where it leaves the question open."""
         if best.one_sided:
-            return self._without_accidents(windows, best)
+            return self._without_accidents(windows, self._witnessed(windows, best))
         if self._agrees(best):
             needed = self._target(best) / SHARPNESS
             if best.error <= needed:
@@ -295,6 +295,25 @@ class _Search:
         if best.error <= error and self._agrees(best):
             return best, False
         return replace(best, estimate=interval.estimate, error=error, noise=error), False
+
+    def _witnessed(self, windows: Sequence[Window], best: Window) -> Window:
+        """Return a window that disagrees, is about as sharp, and that smaller steps confirm.
+
+        Where the loss is zero its noise vanishes with the step, so that the very smallest steps
+        are the best ones; below those there is no witness.
+        """
+        if self._agrees(best):
+            return best
+        return next(
+            (
+                window
+                for window in windows
+                if window.error <= RATIO * best.error
+                and not self._agrees(window)
+                and self._is_beyond_doubt(windows, window)
+            ),
+            best,
+        )
 
     def _without_accidents(self, windows: Sequence[Window], best: Window) -> tuple[Window, bool]:
         """Return the best window whose discrepancy, if any, smaller steps confirm, and any clash.

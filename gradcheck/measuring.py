@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gradcheck.assembly import Measured
+from gradcheck.budget import OUT_OF_TIME, Budget
 from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
 from gradcheck.directions import (
     Floats,
@@ -20,6 +22,7 @@ from gradcheck.directions import (
 from gradcheck.eigen import eigen_directions, eigen_note, of_usual_size
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
+from gradcheck.gradient_calls import moved_away
 from gradcheck.ladder import Conditions
 from gradcheck.noise import Noise, measure_noise, measure_rounding
 from gradcheck.options import Directions, Method
@@ -29,6 +32,8 @@ from gradcheck.probes import (
     MEASURED_ROUND_OFF_UNITS,
     ROUND_OFF_UNITS,
     Claim,
+    ProbeMeasurement,
+    fitting,
     measure_probe,
 )
 from gradcheck.verdict import judge, outcome, required_resolution_for
@@ -37,6 +42,9 @@ from gradcheck.verdict import judge, outcome, required_resolution_for
 JUMP = 1e-3
 # Part of that effect which the rounding of float32 may reach where terms cancel: 1e4 units.
 LARGEST_ROUNDING = 1e4 * float(np.finfo(np.float32).eps)
+
+# Noise is measured along one side of the point only, within this part of a direction.
+NOISE_REACH = 0.5
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class Task:
     method: "complex" compares by the complex step, certified along the random directions
     directions: "eigen" also probes along the top eigenvectors of the Hessian
     eigen: those, by parameter name
+    budget: the time there is
     """
 
     evaluator: Evaluator
@@ -63,6 +72,7 @@ class Task:
     method: Method = "auto"
     directions: Directions = "random"
     eigen: Mapping[str, tuple[Floats, ...]] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True)
@@ -84,20 +94,55 @@ class Measurements:
 def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     """Return all that is found out about the parameters that preflight let through."""
     evaluator = task.evaluator
-    scales = entry_scales({name: evaluator.original[name] for name in task.selected})
+    scales = {
+        name: evaluator.bounds.within_width(name, scale)
+        for name, scale in entry_scales(
+            {name: evaluator.original[name] for name in task.selected}
+        ).items()
+    }
     rounding = _rounding(task, flight, scales)
     doubled = evaluator.use_double_precision()
-    noise = measure_noise(evaluator, noise_directions(scales, task.seed))
+    noise = measure_noise(evaluator, _noise_directions(task, scales))
     conditions = noise.conditions(task.plan.comparisons)
     claims = _claims(task, flight, scales, noise, rounding)
-    if task.directions == "eigen" and claims:
+    if task.directions == "eigen" and claims and not task.budget.is_spent():
         task = replace(task, eigen=_eigen(task, claims))
     effects = [norm(claim.analytic * claim.scale) for claim in claims.values()]
     effect = max(effects, default=0.0)
-    measured = {name: _measure(task, conditions, claim, effect) for name, claim in claims.items()}
+    if effect == 0.0 and evaluator.bounds.lower:
+        effect = _effect_elsewhere(evaluator, scales)
+    # All are probed before any is swept: where the time runs out, that says most.
+    probed = {name: _probed(task, conditions, claim) for name, claim in claims.items()}
+    measured = {name: _measure(task, conditions, probed[name], effect) for name in claims}
     if doubled:
         measured = _without_rounding(task, conditions, claims, measured, effect)
     return Measurements(measured, noise, _notes(task, measured))
+
+
+def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> list[dict[str, Floats]]:
+    """Return directions to measure noise along, a way ahead of which is inside all bounds."""
+    evaluator = task.evaluator
+    return [
+        {
+            name: evaluator.bounds.inward(name, evaluator.original[name], along, NOISE_REACH)
+            for name, along in direction.items()
+        }
+        for direction in noise_directions(scales, task.seed)
+    ]
+
+
+def _effect_elsewhere(evaluator: Evaluator, scales: Mapping[str, Floats]) -> float:
+    """Return the largest effect a parameter has a little way off, 0 where none is known.
+
+    From one side, a loss that is flat at its bound is never seen to stand quite still.
+    """
+    found = evaluator.gradient_at(moved_away(evaluator, tuple(scales)), tuple(scales))
+    effects = [
+        norm(array * scales[name])
+        for name, array in found.items()
+        if array.shape == scales[name].shape and np.all(np.isfinite(array))
+    ]
+    return max(effects, default=0.0)
 
 
 @dataclass(frozen=True)
@@ -129,7 +174,8 @@ def _rounding(task: Task, flight: Preflight, scales: Mapping[str, Floats]) -> di
             is_rounding = (moves * scale <= most) | (most == 0.0)
             moves = np.where(is_rounding, moves, 0.0)
             known = MEASURED_ROUND_OFF_UNITS if moves.any() else ROUND_OFF_UNITS
-            rounding[name] = _Rounding(moves + least / scale, known)
+            unseen = np.divide(least, scale, out=np.zeros_like(scale), where=scale > 0.0)
+            rounding[name] = _Rounding(moves + unseen, known)
     return rounding
 
 
@@ -153,13 +199,14 @@ def _claims(
     claims = {}
     for name, analytic in flight.analytic.items():
         leaf, dtype = np.asarray(task.evaluator.leaves[name]), flight.dtypes[name]
+        jitter, scale = flight.jitter.get(name, np.zeros(analytic.shape)), scales[name]
         claims[name] = Claim(
             name=name,
-            analytic=analytic,
-            scale=scales[name],
+            analytic=_movable(analytic, scale),
+            scale=scale,
             unit=_unit(dtype),
-            jitter=flight.jitter.get(name, np.zeros(analytic.shape)),
-            rounding=rounding[name].moves,
+            jitter=_movable(jitter, scale),
+            rounding=_movable(rounding[name].moves, scale),
             units=rounding[name].units,
             required=task.required_resolution
             or required_resolution_for(leaf.dtype, dtype, relative_noise),
@@ -167,37 +214,80 @@ def _claims(
     return claims
 
 
-def _measure(task: Task, conditions: Conditions, claim: Claim, effect: float) -> Measured:
-    """Probe a parameter, then compare its entries as far as the plan, or its failure, asks."""
-    evaluator, plan, seed = task.evaluator, task.plan, task.seed
-    directions = [
-        random_direction(claim.scale, seed, claim.name, number) for number in range(plan.probes)
-    ]
-    eigen = task.eigen.get(claim.name, ())
-    probes = tuple(measure_probe(evaluator, conditions, claim, along) for along in directions)
-    directions += eigen
-    probes += tuple(
-        of_usual_size(measure_probe(evaluator, conditions, claim, along), claim) for along in eigen
-    )
+def _movable(array: Floats, scale: Floats) -> Floats:
+    """Return the array, 0 in entries that bounds fix."""
+    return array if np.all(scale > 0.0) else np.where(scale > 0.0, array, 0.0)
+
+
+@dataclass(frozen=True)
+class _Probed:
+    """A claim, the directions it is to be probed along, and what the first of them showed."""
+
+    claim: Claim
+    directions: Sequence[Floats]
+    probes: tuple[ProbeMeasurement, ...]
+
+
+def _probed(task: Task, conditions: Conditions, claim: Claim) -> _Probed:
+    """Probe a parameter along random directions and eigenvectors, as far as time allows."""
+    evaluator, name, random = task.evaluator, claim.name, task.plan.probes
+    planned = [random_direction(claim.scale, task.seed, name, number) for number in range(random)]
+    planned += task.eigen.get(name, ())
+    directions = [fitting(evaluator, conditions, name, along) for along in planned]
+    probes: list[ProbeMeasurement] = []
+    for along in directions:
+        if task.budget.is_spent():
+            break
+        probe = measure_probe(evaluator, conditions, claim, along)
+        probes.append(probe if len(probes) < random else of_usual_size(probe, claim))
+    return _Probed(claim, directions, tuple(probes))
+
+
+def _measure(task: Task, conditions: Conditions, probed: _Probed, effect: float) -> Measured:
+    """Compare the entries of a parameter as far as the plan, or its failure, asks, and judge it."""
+    evaluator, claim, probes = task.evaluator, probed.claim, probed.probes
+    directions = len(probed.directions)
+    if len(probes) < task.plan.probes:
+        judgement = judge(probes, (), claim, effect, "probes")
+        return Measured(claim, probes, (), judgement, out_of_time=True, planned=(directions, 0))
     certificate = None
     if task.method == "complex":
-        certificate = certify(evaluator, conditions, claim, directions, probes)
+        along = probed.directions[: len(probes)]
+        certificate = certify(evaluator, conditions, claim, along, probes)
         probes = certificate.probes
-    size = claim.analytic.size
-    failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
-    count = size if plan.sweep else plan.entries_of_failing(size) if failing else 0
-    positions = np.arange(size)
-    if 0 < count < size:
-        generator = np.random.default_rng([seed, *claim.name.encode()])
-        positions = np.sort(generator.choice(size, count, replace=False))
+    count = _planned(task.plan, claim, probes)
+    positions = _positions(task.seed, claim, count)
     if certificate is None:
-        entries = measure_entries(evaluator, conditions, claim, positions[:count])
+        entries = measure_entries(evaluator, conditions, claim, positions, budget=task.budget)
     else:
         entries = measure_entries_complex(
-            evaluator, conditions, claim, positions[:count], certificate
+            *(evaluator, conditions, claim, positions, certificate), budget=task.budget
         )
-    judgement = judge(probes, entries, claim, effect)
-    return Measured(claim, probes, entries, judgement, certificate=certificate)
+    cut = len(probes) < directions or len(entries) < count
+    judgement = judge(probes, entries, claim, effect, "rest" if cut else "")
+    return Measured(
+        *(claim, probes, entries, judgement),
+        certificate=certificate,
+        out_of_time=cut,
+        planned=(directions, count),
+    )
+
+
+def _planned(plan: Plan, claim: Claim, probes: Sequence[ProbeMeasurement]) -> int:
+    """Return how many entries are to be compared."""
+    if plan.sweep:
+        return claim.size
+    failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
+    return min(claim.size, plan.entries_of_failing(claim.size)) if failing else 0
+
+
+def _positions(seed: int, claim: Claim, count: int) -> npt.NDArray[np.int_]:
+    """Return the flat positions of `count` entries among those that can be moved."""
+    positions = np.flatnonzero(claim.scale)
+    if 0 < count < positions.size:
+        generator = np.random.default_rng([seed, *claim.name.encode()])
+        return positions[np.sort(generator.choice(positions.size, count, replace=False))]
+    return positions[:count]
 
 
 def _eigen(task: Task, claims: Mapping[str, Claim]) -> dict[str, tuple[Floats, ...]]:
@@ -236,14 +326,19 @@ def _without_rounding(
         claim, found = claims[name], measured[name]
         if array.shape != claim.analytic.shape:
             continue
-        error = np.abs(array - claim.analytic)
+        exact = _movable(array, claim.scale)
+        error = np.abs(exact - claim.analytic)
         if not np.all(error * claim.scale <= LARGEST_ROUNDING * effect):
             continue
         if found.judgement.verdict != "pass":
-            judgement = _measure(task, conditions, claim.in_double(array), effect).judgement
-            if judgement.verdict != "fail":
-                result[name] = found.rounded(judgement, _relative(error, array))
-        elif np.any(error > claim.required * np.abs(array)):
+            probed = _probed(task, conditions, claim.in_double(exact))
+            second = _measure(task, conditions, probed, effect)
+            if second.judgement.reason == OUT_OF_TIME:
+                # Nobody is accused of what may be rounding.
+                result[name] = replace(found, judgement=second.judgement, out_of_time=True)
+            elif second.judgement.verdict != "fail":
+                result[name] = found.rounded(second.judgement, _relative(error, exact))
+        elif np.any(error > claim.required * np.abs(exact)):
             # Right, but some entries are so far off that their user may think otherwise.
-            result[name] = found.rounded(found.judgement, _relative(error, array))
+            result[name] = found.rounded(found.judgement, _relative(error, exact))
     return result

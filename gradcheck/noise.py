@@ -145,6 +145,7 @@ def measure_rounding(
             name: array + ROUNDING_STEP * unit * random_direction(np.abs(array), seed, name, number)
             for name, array in originals.items()
         }
+        changes = evaluator.bounds.turned_back(originals, changes)
         nearby = evaluator.gradient_at(changes, tuple(analytic))
         for name, array in nearby.items():
             if array.shape == moves[name].shape and np.all(np.isfinite(array)):

@@ -155,7 +155,7 @@ def unknown_name(name: object, names: list[str]) -> str:
     return f"an unknown parameter {name!r}; {hint}"
 
 
-def _children(tree: Any) -> list[tuple[str, Any]] | None:
+def children(tree: Any) -> list[tuple[str, Any]] | None:
     """Return the named children of a container, None for a leaf."""
     if isinstance(tree, Mapping):
         return [(str(key), value) for key, value in tree.items()]
@@ -173,24 +173,24 @@ def _join(path: str, key: str) -> str:
 
 
 def _walk(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
-    children = _children(tree)
-    if children is None:
+    parts = children(tree)
+    if parts is None:
         yield path or LONE_NAME, tree
         return
-    for key, child in children:
+    for key, child in parts:
         yield from _walk(child, _join(path, key))
 
 
 def _rebuilder(template: Any, path: str) -> Callable[[Parameters], Any]:
-    children = _children(template)
-    if children is None:
+    held = children(template)
+    if held is None:
         name = path or LONE_NAME
         return lambda leaves: leaves.get(name, template)
-    parts = [_rebuilder(child, _join(path, key)) for key, child in children]
+    parts = [_rebuilder(child, _join(path, key)) for key, child in held]
     if type(template) is dict:
         keyed = list(zip(template, parts, strict=True))
         return lambda leaves: {key: part(leaves) for key, part in keyed}
-    assemble = _assembler(template, [key for key, _ in children])
+    assemble = _assembler(template, [key for key, _ in held])
     return lambda leaves: assemble([part(leaves) for part in parts])
 
 
@@ -249,11 +249,11 @@ def _walk_like(
     template: Any, tree: Any, path: str, required: Collection[str]
 ) -> Iterator[tuple[Place, Any]]:
     """Yield every leaf found as (name, value), and what is wrong as a phrase or name."""
-    expected = _children(template)
+    expected = children(template)
     if expected is None:
         yield "leaf", (path or LONE_NAME, tree)
         return
-    found = _children(tree)
+    found = children(tree)
     if found is None:
         if not any(name in required for name, _ in _walk(template, path)):
             return

@@ -109,6 +109,7 @@ def _watch_loss(evaluator: Evaluator, selected: tuple[str, ...]) -> None:
     if changed := evaluator.changed_parameters():
         raise Mutated("loss", changed)
     nearby = {name: evaluator.original[name] * NEARBY for name in selected}
+    nearby = evaluator.bounds.turned_back(evaluator.original, nearby)
     for moved in (nearby, moved_away(evaluator, selected)):
         _, changed = evaluator.call_at(moved, evaluator.loss)
         if changed:

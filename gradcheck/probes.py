@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -24,6 +25,8 @@ ROUNDING_MULTIPLE = 4.0
 # Relative discrepancies up to here are no bugs: converged iterations, a small constant against
 # division by zero, special functions by formula, constants with nine digits.
 NEGLIGIBLE_DISCREPANCY = 1e-7
+# First steps of a line that have to fit between the point and its bounds, on one side at least.
+ROOM_FOR = 4.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Claim:
     ----------
     name: the parameter's name
     analytic: its gradient, in the parameter's shape
-    scale: distance that counts as of order one, per entry
+    scale: distance that counts as of order one, per entry; 0 where bounds fix it, and it is left
+        out
     unit: round-off of the precision the gradient came in
     jitter: how far two calls differed, per entry; zero where they agreed
     rounding: how far a call differed when the parameters moved by rounding, per entry
@@ -52,6 +56,11 @@ class Claim:
     required: float
     comparing: bool = True
     units: float = ROUND_OFF_UNITS
+
+    @cached_property
+    def size(self) -> int:
+        """How many entries there are to compare."""
+        return int(np.count_nonzero(self.scale))
 
     @property
     def negligible(self) -> float:
@@ -86,14 +95,19 @@ class ProbeMeasurement:
     typical: float
 
 
+def fitting(evaluator: Evaluator, conditions: Conditions, name: str, direction: Floats) -> Floats:
+    """Return a direction, entries that its first steps would take out of bounds turned round."""
+    reach = ROOM_FOR * first_step(_length_scale(direction), conditions)
+    return evaluator.bounds.inward(name, evaluator.original[name], direction, reach)
+
+
 def measure_probe(
     evaluator: Evaluator, conditions: Conditions, claim: Claim, direction: Floats
 ) -> ProbeMeasurement:
     """Return the slope of the loss along `direction`, compared with that of the claim."""
     products = claim.analytic * direction
     slope, typical = float(np.sum(products)), norm(products)
-    # Curvature adds up over the entries: n of them shorten the length scale by sqrt(n).
-    scale = 1.0 / np.sqrt(direction.size)
+    scale = _length_scale(direction)
     settings = LineSettings(
         slope=slope,
         slope_round_off=slope_round_off(claim, direction),
@@ -104,6 +118,11 @@ def measure_probe(
     )
     line = _line(evaluator, claim, direction)
     return ProbeMeasurement(differentiate(line, conditions, settings), slope, typical)
+
+
+def _length_scale(direction: Floats) -> float:
+    # Curvature adds up over the entries: n of them shorten the length scale by sqrt(n).
+    return 1.0 / math.sqrt(direction.size)
 
 
 def slope_round_off(claim: Claim, direction: Floats) -> float:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.budget import OUT_OF_TIME
 from gradcheck.directions import SMALLEST_MAGNITUDE, norm
 from gradcheck.entries import EntryMeasurement
 from gradcheck.line import LineDerivative
@@ -18,6 +19,8 @@ from gradcheck.probes import JITTER_MULTIPLE, ROUNDING_MULTIPLE, Claim, ProbeMea
 from gradcheck.report import Verdict
 
 Outcome = Literal["agrees", "disagrees", "undecided"]
+# What the time ran out before: some random direction, something else that was planned, nothing.
+Unfinished = Literal["probes", "rest", ""]
 
 REQUIRED_FLOAT64 = 1e-6
 REQUIRED_FLOAT32_GRADIENT = 1e-4
@@ -35,6 +38,7 @@ REASONS = {
     "budget": "the number of evaluations per line",
     "domain_edge": "the loss cannot be evaluated on both sides",
     "jitter": "the gradient changes from call to call",
+    "time": OUT_OF_TIME,
 }
 
 
@@ -100,23 +104,30 @@ def judge(
     entries: Sequence[EntryMeasurement],
     claim: Claim,
     largest_effect: float,
+    unfinished: Unfinished = "",
 ) -> Judgement:
     """Return the verdict on one parameter.
+
+    Where the time ran out, the random directions may still pass it, as if no more was planned.
 
     Parameters
     ----------
     probes, entries: its measurements; no entries where it was not swept
     claim: its analytic gradient and the resolution that a pass has to reach
     largest_effect: largest norm of gradient times scale among all parameters, to judge zeros by
+    unfinished: what the time ran out before
     """
     required = claim.required
     derivatives = [*(p.derivative for p in probes), *(e.derivative for e in entries)]
     kinks = sum(is_subgradient(derivative) for derivative in derivatives)
     limit = "jitter" if claim.jitter.any() else _limit(derivatives, required)
-    complete = len(entries) == claim.analytic.size
+    limit = "time" if unfinished else limit
+    complete = len(entries) == claim.size
     resolution = _entries_resolution(entries) if complete else _probes_resolution(probes)
     if _any_disagrees(probes, entries, claim):
         return Judgement("fail", "", limit, resolution, all_zero=False, kinks=kinks)
+    if unfinished == "probes":
+        return Judgement("inconclusive", OUT_OF_TIME, limit, resolution, False, kinks)
     if _both_zero(probes, entries, claim, required * largest_effect):
         return Judgement("pass", "", "none", None, all_zero=True, kinks=kinks)
     # Compared this way round, a NaN is not a pass.
@@ -130,7 +141,7 @@ def _any_disagrees(
 ) -> bool:
     if any(outcome(entry.derivative) == "disagrees" for entry in entries):
         return True
-    if len(entries) == claim.analytic.size:
+    if len(entries) == claim.size:
         # All there is has been compared. A direction mixes entries: at a kink each of them may
         # be a subgradient, in several units each may need its own step, and their sum fail.
         return False
@@ -156,7 +167,7 @@ def _is_diffuse(
     scales = np.array([claim.scale[entry.index] for entry in entries])
     off = np.array([entry.derivative.discrepancy for entry in entries]) * scales
     noise = np.array([entry.derivative.error_bar for entry in entries]) * scales
-    share = DIFFUSE * largest / math.sqrt(claim.analytic.size)
+    share = DIFFUSE * largest / math.sqrt(claim.size)
     root = math.sqrt(len(entries))
     # Where entries cannot show that little, nobody is accused for it either.
     return norm(off) / root >= share or norm(noise) / root >= JITTER_MULTIPLE * share
