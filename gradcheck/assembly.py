@@ -11,11 +11,11 @@ from gradcheck.complex_step import Certificate
 from gradcheck.diagnosis import codes
 from gradcheck.entries import EntryMeasurement
 from gradcheck.execution import Array
-from gradcheck.line import MAX_RUNGS
 from gradcheck.noise import Noise
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.report import Comparison, Finding, ParameterReport, Probe
+from gradcheck.search import MAX_RUNGS
 from gradcheck.verdict import (
     Judgement,
     is_subgradient,

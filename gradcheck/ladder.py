@@ -26,6 +26,8 @@ EPSILON = float(np.finfo(np.float64).eps)
 ROUND_OFF_UNITS_OF_LOSS = 0.75
 # Rungs with the same side missing after which one-sided differences are looked at.
 EDGE_RUNGS = 2
+# A step that agrees is good enough when its bar is this part of what is required.
+SHARPNESS = 0.1
 # How far a multiple of a quantum may be off, relatively.
 QUANTUM_TOLERANCE = 1e-6
 
@@ -84,6 +86,16 @@ class LineSettings:
     enough: float = 0.0
     negligible: float = 0.0
     comparing: bool = True
+
+    def agrees(self, window: Window) -> bool:
+        """Return whether there is nothing in a window to be held against the gradient."""
+        return not self.comparing or abs(window.estimate) <= max(window.error, self.negligible)
+
+    def target(self, window: Window) -> float:
+        """Return the error bar that is sharp enough, for the slope that a window shows."""
+        size = max(abs(self.slope), abs(self.slope + window.estimate), self.reference)
+        # Where everything is zero there is nothing to be sharp about.
+        return SHARPNESS * self.required * size if size else math.inf
 
 
 class Ladder:

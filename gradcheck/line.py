@@ -20,7 +20,6 @@ from typing import Literal
 from gradcheck import chebyshev
 from gradcheck.chebyshev import EXPECTED_BAR, Interval
 from gradcheck.extrapolation import (
-    CONFIRMATION,
     RATIO,
     Window,
     confirmed,
@@ -29,30 +28,25 @@ from gradcheck.extrapolation import (
 )
 from gradcheck.ladder import (
     ROUND_OFF_UNITS_OF_LOSS,
+    SHARPNESS,
     Conditions,
     Evaluate,
     Ladder,
     LineSettings,
     Side,
 )
+from gradcheck.search import MAX_RUNGS, Search
 
 Smoothness = Literal["smooth", "kink", "noisy", "unresolved"]
 Limit = Literal["precision", "noise", "kink", "budget", "domain_edge"]
 
-MAX_RUNGS = 14
 # A clash of small steps with each other means more noise than was measured: this much, perhaps.
 LARGER_NOISE = (4.0, 16.0, 64.0, 256.0)
 FAR_BELOW = (4, 5)
 # A loss whose noise is this many units of round-off is noisy.
 NOISY_UNITS = 64
-# A leap saves evaluations from this many rungs on: it takes two to see where it lands.
-LEAST_LEAP = 3
-# Noise over jump of the slope, below which it does not matter how close by a kink is.
-CLEAR_JUMP = 0.02
 # Intervals that are tried, each a quarter as wide as the one before.
 INTERVALS = 3
-# A step that agrees is good enough when its bar is this part of what is required.
-SHARPNESS = 0.1
 
 
 @dataclass(frozen=True)
@@ -118,7 +112,7 @@ def differentiate(
     conditions, settings: what is known about the loss and about the line
     """
     ladder = Ladder(evaluate, conditions, settings)
-    search = _Search(ladder)
+    search = Search(ladder)
     for index in (0, 1):
         ladder.add(index)
     if not settings.comparing or settings.slope == 0.0:
@@ -128,101 +122,18 @@ def differentiate(
     while (rungs := search.next_rungs()) is not None:
         for index in rungs:
             ladder.add(index)
-    return search.conclusion()
+    return _Conclusion(ladder).drawn()
 
 
-class _Search:
-    """Which rungs to measure next, and what they say together."""
+class _Conclusion:
+    """What the rungs of a ladder say together."""
 
     def __init__(self, ladder: Ladder) -> None:
         self.ladder = ladder
         self.conditions = ladder.conditions
         self.settings = ladder.settings
 
-    def next_rungs(self) -> tuple[int, ...] | None:
-        """Return the rungs to measure next, None when more would not help."""
-        if len(self.ladder.tried) >= MAX_RUNGS:
-            return None
-        windows = self.ladder.windows()
-        if not windows:
-            return (max(self.ladder.tried) + 1,)
-        best, clash = trusted(windows)
-        suspicious = not self._agrees(best) or (clash and not smaller_steps_agree(windows, best))
-        if not suspicious and best.error <= self._target(best):
-            return None
-        if suspicious or best.kink > best.truncation + best.noise:
-            # Nobody is accused, and no kink left behind, before noise dominates.
-            return self._sweep_down(windows, best) or self._fill_gap(best)
-        return self._sharpen(best)
-
-    def _sharpen(self, best: Window) -> tuple[int, ...] | None:
-        smaller, larger = (best.bottom + 1,), (self.ladder.above(best.top),)
-        if best.noise < best.truncation:
-            return self._first_untried(smaller, larger)
-        return self._jump(best) or self._first_untried(larger, smaller)
-
-    def _sweep_down(self, windows: list[Window], best: Window) -> tuple[int, ...] | None:
-        """Return the next rungs below the best window, None once noise dominates down there."""
-        smallest = max(windows, key=lambda window: (window.top, -window.bottom))
-        below = max(self.ladder.tried) + 1
-        kinked = smallest.kink > smallest.truncation
-        dominated = max(smallest.truncation + smallest.kink, 0.3 * best.error)
-        # A jump of the slope that is still seen this clearly is at the origin, for all purposes.
-        noisy = smallest.noise >= (CLEAR_JUMP if kinked else 1.0) * dominated
-        if noisy and smallest.top >= best.top + 2:
-            return None
-        # Noise takes over so many rungs further down, if nothing else changes until there;
-        # truncation, which falls like h**2, does in a third of them.
-        left = math.log(dominated / smallest.noise, RATIO) if smallest.noise else MAX_RUNGS
-        leap = min(int(left / (2.0 if kinked else 3.0)), MAX_RUNGS - below)
-        if leap < LEAST_LEAP:
-            return (below,)
-        return (below + leap - 1, below + leap)
-
-    def _fill_gap(self, best: Window) -> tuple[int, ...] | None:
-        """Return a rung that was leapt over, if it may sharpen what is known by now."""
-        inside, noisy = best, best.noise > best.truncation
-        if (kinked := self.ladder.kink()) is not None:
-            if self.conditions.multiplier * kinked.slopes_error <= self._target_at_kink(kinked):
-                return None
-            inside, noisy = kinked, kinked.noise > kinked.truncation + kinked.jump_bar / 4
-        above, below, tried = inside.top - 1, inside.bottom + 1, self.ladder.tried
-        for beside in (above, below) if noisy else (below, above):
-            if beside not in tried and min(tried) < beside < max(tried):
-                return (beside,)
-        return None
-
-    def _target_at_kink(self, kinked: Window) -> float:
-        outside = abs(kinked.estimate) - 0.5 * abs(kinked.jump)
-        target = self._target(kinked) / SHARPNESS
-        return min(target, outside / 2) if outside > CONFIRMATION * kinked.slopes_error else target
-
-    def _agrees(self, best: Window) -> bool:
-        given = self.settings
-        return not given.comparing or abs(best.estimate) <= max(best.error, given.negligible)
-
-    def _target(self, best: Window) -> float:
-        given = self.settings
-        size = max(abs(given.slope), abs(given.slope + best.estimate), given.reference)
-        # Where everything is zero there is nothing to be sharp about.
-        return SHARPNESS * given.required * size if size else math.inf
-
-    def _jump(self, best: Window) -> tuple[int, ...] | None:
-        """Return the step that would do, if far above all tried: noise falls like 1/h."""
-        if best.top > min(self.ladder.tried):
-            return None
-        missing = math.log(best.error / self._target(best), RATIO)
-        # Not beyond the scale: a saturated function looks straight from far away.
-        room = math.log(self.settings.scale / best.step, RATIO)
-        rungs = min(math.ceil(missing), math.floor(room))
-        return (best.top - rungs, best.top - rungs + 1) if rungs > 3 else None
-
-    def _first_untried(self, *choices: tuple[int, ...]) -> tuple[int, ...] | None:
-        return next(
-            (choice for choice in choices if not self.ladder.tried.issuperset(choice)), None
-        )
-
-    def conclusion(self) -> LineDerivative:
+    def drawn(self) -> LineDerivative:
         """Return what the rungs say together."""
         windows = self.ladder.windows()
         if not windows:
@@ -246,8 +157,8 @@ class _Search:
         """Return the best window, sharpened by an interval where it leaves the question open."""
         if best.one_sided:
             return self._without_accidents(windows, self._witnessed(windows, best))
-        if self._agrees(best):
-            needed = self._target(best) / SHARPNESS
+        if self.settings.agrees(best):
+            needed = self.settings.target(best) / SHARPNESS
             if best.error <= needed:
                 return best, False
             if best.error > self.settings.enough:
@@ -289,10 +200,10 @@ class _Search:
         gap, size = abs(interval.estimate - best.estimate), abs(interval.estimate)
         if size <= max(error + interval.kink, self.settings.negligible):
             # Where the two differ, an accident or a kink that noise hides: the bar covers either.
-            error = max(error, size, 0.0 if self._agrees(best) else gap)
+            error = max(error, size, 0.0 if self.settings.agrees(best) else gap)
         elif gap > best.error + error:
             return best, True
-        if best.error <= error and self._agrees(best):
+        if best.error <= error and self.settings.agrees(best):
             return best, False
         return replace(best, estimate=interval.estimate, error=error, noise=error), False
 
@@ -302,14 +213,14 @@ class _Search:
         Where the loss is zero its noise vanishes with the step, so that the very smallest steps
         are the best ones; below those there is no witness.
         """
-        if self._agrees(best):
+        if self.settings.agrees(best):
             return best
         return next(
             (
                 window
                 for window in windows
                 if window.error <= RATIO * best.error
-                and not self._agrees(window)
+                and not self.settings.agrees(window)
                 and self._is_beyond_doubt(windows, window)
             ),
             best,
@@ -321,7 +232,7 @@ class _Search:
         What they do not confirm was seen by accident: theirs are the bars to go by.
         """
         clash = False
-        while not (clash or self._agrees(best) or self._is_beyond_doubt(windows, best)):
+        while not (clash or self.settings.agrees(best) or self._is_beyond_doubt(windows, best)):
             windows = [window for window in windows if window.bottom > best.bottom]
             if not windows:
                 return best, True
