@@ -105,6 +105,8 @@ def measured_report(
         unresolved_count=sum(_is_unresolved(entry) for entry in entries),
         probes=tuple(_probe(probe) for probe in measured.probes),
         findings=_about(measured.claim.name, findings),
+        required=measured.claim.required,
+        miss_chance=judgement.miss_chance,
     )
 
 
@@ -190,4 +192,5 @@ def _probe(measurement: ProbeMeasurement) -> Probe:
         resolution=probe_resolution(measurement),
         outcome=outcome(derivative),
         evaluations=derivative.evaluations,
+        kind=measurement.kind,
     )

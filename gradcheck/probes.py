@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -70,6 +71,9 @@ class Claim:
         return replace(self, analytic=analytic, unit=unit, rounding=rounding)
 
 
+Kind = Literal["random", "eigen"]
+
+
 @dataclass(frozen=True)
 class ProbeMeasurement:
     """What one direction showed.
@@ -79,11 +83,13 @@ class ProbeMeasurement:
     derivative: the slope of the loss along it
     analytic: the slope that the analytic gradient claims
     typical: size of slope that directions like this one see: norm of gradient times direction
+    kind: whether the direction is a random one or an eigenvector of the Hessian
     """
 
     derivative: LineDerivative
     analytic: float
     typical: float
+    kind: Kind = "random"
 
 
 def measure_probe(
