@@ -67,7 +67,7 @@ def test_what_sixteen_points_cannot_follow_is_not_resolved(function):
 
 
 @pytest.mark.parametrize("at", [-0.9, -0.5, -0.123, -0.01, 0.0, 0.03, 0.3, 0.5, 0.77, 0.9])
-@pytest.mark.parametrize("jump", [1.0, -1e-3, 1e-6, 1e-8])
+@pytest.mark.parametrize("jump", [1.0, -1e-3, 1e-6, -1e-7])
 def test_a_kink_inside_the_interval_is_noticed(at, jump):
     def function(t):
         return math.sin(1 + t) + jump * max(t - at * WIDTH, 0.0)
@@ -82,17 +82,25 @@ def test_a_kink_outside_the_interval_does_no_harm(at):
     assert abs(found.estimate - (math.cos(1) - math.copysign(1.0, at))) <= found.error
 
 
+def test_a_bend_like_that_of_a_kink_resolves_nothing():
+    def bent(t, size):
+        return math.sin(1 + t) + size * math.cos(6 * math.acos(t / WIDTH))
+
+    assert interval(lambda t: bent(t, 0.1 * NOISE)) is not None
+    assert interval(lambda t: bent(t, 10 * NOISE)) is None
+
+
 def noisy(function, deviation, seed):
     rng = np.random.default_rng(seed)
     return lambda step: (function(step) + deviation * rng.standard_normal(), 0.0)
 
 
-@pytest.mark.parametrize("jump", [0.3, 1.0, 3.0, 10.0])
+@pytest.mark.parametrize("jump", [1.0, 10.0, 30.0, 40.0])
 def test_a_kink_at_the_origin_that_noise_hides_is_allowed_for(jump):
     """The slopes to both sides stay within the bar and what is said of hidden kinks."""
     noise, width = 1e-6, 0.1
     resolved = 0
-    for seed in range(200):
+    for seed in range(1000):
         evaluate = noisy(lambda t: t + jump * noise * max(t, 0.0) / width, noise, seed)
         found = sample(evaluate, Conditions(0.0, noise, 1.0), width)
         if found is not None:
@@ -112,27 +120,26 @@ def test_bar_holds_against_noise_and_is_as_sharp_as_expected(noise, width):
             errors.append(abs(found.estimate - math.cos(1)) * width / noise)
             bars.append(found.error * width / noise)
             kinks.append(found.kink * width / noise)
-    print(
-        len(bars),
-        np.median(errors),
-        np.max(errors),
-        np.median(bars),
-        np.max(bars),
-        np.median(kinks),
-        np.max(kinks),
-    )
     assert len(bars) >= 990
     assert np.all(np.array(errors) <= bars)
-    assert np.median(np.array(bars) + kinks) <= EXPECTED_BAR
+    assert np.median(bars) <= EXPECTED_BAR
+    assert np.median(np.array(bars) + kinks) <= 1.5 * EXPECTED_BAR
     # Or noise would not have been tested: it does reach a good part of the bar.
     assert np.max(errors) >= 0.1 * np.median(bars)
 
 
 def test_bar_follows_noise_that_was_underestimated():
+    given, width = 1e-9, 0.05
+    expected = interval(lambda t: math.sin(1 + t), width=width, noise=given).error
+    bars = []
     for seed in range(300):
-        evaluate = noisy(lambda t: math.sin(1 + t), 2e-9, seed)
-        found = sample(evaluate, Conditions(math.sin(1), 1e-9, 1.0), 0.05)
-        assert found is None or abs(found.estimate - math.cos(1)) <= found.error, seed
+        evaluate = noisy(lambda t: math.sin(1 + t), 2 * given, seed)
+        found = sample(evaluate, Conditions(math.sin(1), given, 1.0), width)
+        if found is not None:
+            bars.append(found.error)
+            assert abs(found.estimate - math.cos(1)) <= found.error, seed
+    assert len(bars) >= 100
+    assert np.median(bars) >= 1.5 * expected
 
 
 def test_far_more_noise_than_was_measured_resolves_nothing():
