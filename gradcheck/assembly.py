@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ _KINKS_NEARBY = replace(
     title="kinks of the loss limit this check",
     suggestion="move the parameters away from the kinks",
 )
+INSIDE = "for a look from both sides, check at parameters further inside the domain"
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def measured_report(
         unresolved_count=sum(_is_unresolved(entry) for entry in entries),
         probes=tuple(_probe(probe) for probe in measured.probes),
         findings=_about(measured.claim.name, findings),
+        required=measured.claim.required,
+        miss_chance=judgement.miss_chance,
     )
 
 
@@ -151,7 +154,7 @@ def measurement_findings(measured: Mapping[str, Measured], noise: Noise) -> tupl
         more = f" and less of {len(late) - MOST_LISTED} more" if len(late) > MOST_LISTED else ""
         evidence = f"measured were {listed}{more}"
         findings.append(codes.BUDGET_EXHAUSTED.finding(evidence, tuple(late)))
-    return tuple(findings)
+    return (*findings, *_one_sided(measured))
 
 
 def _how_far(measured: Measured) -> str:
@@ -173,6 +176,49 @@ def _limits(noise: Noise) -> dict[str, tuple[codes.Code, str]]:
         "noise": (codes.NOISY_LOSS, f"{jitter}, far more than round-off; undecided are"),
         "domain_edge": (codes.DOMAIN_EDGE, "it raises or is not finite on one side or both in"),
     }
+
+
+def _one_sided(measured: Mapping[str, Measured]) -> Iterator[Finding]:
+    """Yield a note on the parameters that were compared with derivatives from one side only."""
+    told = {
+        name: found
+        for name, found in measured.items()
+        # An edge that leaves a parameter undecided has been named as the reason.
+        if not (found.judgement.reason and found.judgement.limit == "domain_edge")
+    }
+    phrases = {
+        "to the right in {} entries of {}": _share_of_entries("right", told),
+        "to the left in {} entries of {}": _share_of_entries("left", told),
+        "along {} directions through {}": _share_of_probes(told),
+    }
+    seen = [
+        phrase.format(share, name) for phrase, shares in phrases.items() for name, share in shares
+    ]
+    if seen:
+        names = tuple(n for n in told if any(n in dict(shares) for shares in phrases.values()))
+        passed = all(told[name].judgement.verdict == "pass" for name in names)
+        verdict = "nothing is wrong with that" if passed else "one side is enough to judge by"
+        evidence = f"one-sided derivative {', '.join(seen)}"
+        yield codes.DOMAIN_EDGE.note(evidence, names, f"{verdict}; {INSIDE}")
+
+
+def _share_of_entries(side: str, measured: Mapping[str, Measured]) -> list[tuple[str, str]]:
+    """Return the parameters with entries seen from this side only, and how many these are."""
+    sides = {n: [entry.derivative.side for entry in m.entries] for n, m in measured.items()}
+    return [(n, f"{s.count(side):,} of {len(s):,}") for n, s in sides.items() if side in s]
+
+
+def _share_of_probes(measured: Mapping[str, Measured]) -> list[tuple[str, str]]:
+    """Return the parameters with one-sided probes that were needed, and how many these are.
+
+    Which side it is says nothing about a parameter, as directions have either sign.
+    """
+    sides = {
+        name: [bool(probe.derivative.side) for probe in found.probes]
+        for name, found in measured.items()
+        if len(found.entries) < found.claim.analytic.size
+    }
+    return [(n, f"{sum(s):,} of {len(s):,}") for n, s in sides.items() if any(s)]
 
 
 def _about(name: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -221,4 +267,5 @@ def _probe(measurement: ProbeMeasurement) -> Probe:
         resolution=probe_resolution(measurement),
         outcome=outcome(derivative),
         evaluations=derivative.evaluations,
+        kind=measurement.kind,
     )

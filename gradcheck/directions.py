@@ -1,7 +1,14 @@
-"""Directions: how far to move which entries."""
+"""Directions: how far to move which entries, and what random ones may miss.
+
+References
+----------
+Rogozin 1987, Theory of Probability and its Applications 32:53 (densities of sums).
+Ball 1986, Proceedings of the American Mathematical Society 97:465 (cube slicing).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +21,8 @@ Floats = npt.NDArray[np.float64]
 # Magnitudes apart from 1 keep two equal errors from cancelling, which bare signs do every other
 # time; within a factor of three no entry's error is drowned by another's weight.
 SMALLEST_MAGNITUDE, LARGEST_MAGNITUDE = 0.5, 1.5
+# The density of a sign times a magnitude: half that of the magnitude, on either side of zero.
+LARGEST_DENSITY = 0.5 / (LARGEST_MAGNITUDE - SMALLEST_MAGNITUDE)
 # Numbers no probe uses, so that noise and slopes are measured along different lines.
 NOISE_DIRECTIONS = (1_000_000, 1_000_001)
 # A tensor this much smaller than its neighbours (zero biases) says nothing about its own scale.
@@ -49,6 +58,24 @@ def random_direction(scale: Floats, seed: int, name: str, number: int) -> Floats
     generator = np.random.default_rng([seed, number, *name.encode()])
     signs = generator.choice([-1.0, 1.0], scale.shape)
     return signs * generator.uniform(SMALLEST_MAGNITUDE, LARGEST_MAGNITUDE, scale.shape) * scale
+
+
+def chance_of_hiding(size: float, bar: float) -> float:
+    """Return a bound on the chance that a random direction shows an error by no more than `bar`.
+
+    The error e changes the slope along the direction by the sum of e_i s_i v_i: scales s, and
+    independent v_i whose density is at most M. No sum of such terms has a higher density than the
+    one where each v_i is uniform on an interval of length 1/M (Rogozin), and that is at most
+    sqrt(2) M / size (Ball). An interval of length 2 bar then holds at most 2 bar sqrt(2) M / size.
+    Errors in two entries that are equally large come up to that: they may cancel.
+
+    Parameters
+    ----------
+    size: norm of e_i s_i, the error times the scales
+    bar: change of the slope up to which it would not be seen
+    """
+    chance = 2.0 * math.sqrt(2.0) * LARGEST_DENSITY * bar
+    return chance / size if chance < size else 1.0
 
 
 def noise_directions(scales: Mapping[str, Floats], seed: int) -> list[dict[str, Floats]]:

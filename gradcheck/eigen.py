@@ -100,7 +100,7 @@ def of_usual_size(probe: ProbeMeasurement, claim: Claim) -> ProbeMeasurement:
     sharply it was measured.
     """
     usual = norm(claim.analytic * claim.scale)
-    return replace(probe, typical=max(probe.typical, usual))
+    return replace(probe, typical=max(probe.typical, usual), kind="eigen")
 
 
 def top_eigenvectors(

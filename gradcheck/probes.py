@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -79,6 +80,9 @@ class Claim:
         return replace(self, analytic=analytic, unit=unit, rounding=rounding)
 
 
+Kind = Literal["random", "eigen"]
+
+
 @dataclass(frozen=True)
 class ProbeMeasurement:
     """What one direction showed.
@@ -88,11 +92,13 @@ class ProbeMeasurement:
     derivative: the slope of the loss along it
     analytic: the slope that the analytic gradient claims
     typical: size of slope that directions like this one see: norm of gradient times direction
+    kind: whether the direction is a random one or an eigenvector of the Hessian
     """
 
     derivative: LineDerivative
     analytic: float
     typical: float
+    kind: Kind = "random"
 
 
 def fitting(evaluator: Evaluator, conditions: Conditions, name: str, direction: Floats) -> Floats:

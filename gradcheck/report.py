@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 Severity = Literal["error", "note"]
+ProbeKind = Literal["random", "eigen"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Probe:
-    """One random direction through a whole parameter, analytic slope against numerical slope.
+    """One direction through a whole parameter, analytic slope against numerical slope.
 
     Attributes
     ----------
@@ -53,6 +54,7 @@ class Probe:
     resolution: error bar relative to the typical slope along such directions
     outcome: "agrees", "disagrees" or "undecided"
     evaluations: calls of the loss this probe took
+    kind: "random", or "eigen" for an eigenvector of the Hessian
     """
 
     analytic: float
@@ -61,6 +63,7 @@ class Probe:
     resolution: float
     outcome: str
     evaluations: int
+    kind: ProbeKind = "random"
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,13 @@ class ParameterReport:
     wrong_count: number of wrong entries, None where `wrong` is
     checked_count: entries compared one by one
     unresolved_count: compared entries whose value is smaller than their error bar
-    probes: the random directions measured
+    probes: the directions measured
     findings: those of the report that speak of this parameter
+    required: relative error of the gradient (norm, weighted with the scales) that a pass has to
+        rule out; None if nothing was measured
+    miss_chance: of a pass: bound on the chance that an error of that size, or larger, went unseen
+        by every random direction; 0 where every entry was compared, None where there is none. The
+        chance is that of drawing such directions: for a fixed seed, that of having chosen it
     """
 
     name: str
@@ -124,6 +132,15 @@ class ParameterReport:
     unresolved_count: int
     probes: tuple[Probe, ...]
     findings: tuple[Finding, ...] = ()
+    required: float | None = None
+    miss_chance: float | None = None
+
+    @property
+    def ruled_out(self) -> float | None:
+        """The relative error beyond which one would have been seen, but for `miss_chance`."""
+        if not self.miss_chance or self.resolution is None or self.required is None:
+            return self.resolution
+        return max(self.resolution, self.required)
 
     @property
     def size(self) -> int:
@@ -200,6 +217,12 @@ class GradientReport:
     def ok(self) -> bool:
         """Whether every parameter passed."""
         return self.verdict == "pass"
+
+    @property
+    def miss_chance(self) -> float | None:
+        """The largest `miss_chance` of its parameters; None where none has one."""
+        known = [part.miss_chance for part in self.parameters if part.miss_chance is not None]
+        return max(known, default=None)
 
     @property
     def layers(self) -> tuple[LayerReport, ...]:

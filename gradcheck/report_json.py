@@ -21,6 +21,7 @@ def report_to_dict(report: GradientReport) -> dict[str, Any]:
     # A parameter's findings are the report's own objects: stored once, by position.
     for parameter, part in zip(report.parameters, data["parameters"], strict=True):
         part["findings"] = [report.findings.index(finding) for finding in parameter.findings]
+    data["miss_chance"] = encode(report.miss_chance)
     data["layers"] = [
         {"name": layer.name, "verdict": layer.verdict, "worst": layer.worst.name}
         for layer in report.layers
@@ -87,13 +88,15 @@ def _decode_probe(data: Mapping[str, Any]) -> Probe:
     numbers = {
         key: _number(data[key]) for key in ("analytic", "numerical", "error_bar", "resolution")
     }
-    return Probe(outcome=data["outcome"], evaluations=data["evaluations"], **numbers)
+    kept = {key: data[key] for key in ("outcome", "evaluations", "kind")}
+    return Probe(**kept, **numbers)
 
 
 def _decode_parameter(data: Mapping[str, Any], findings: tuple[Finding, ...]) -> ParameterReport:
     kept = dict(data)
     kept["shape"] = tuple(data["shape"])
-    kept["resolution"] = _number(data["resolution"])
+    for key in ("resolution", "required", "miss_chance"):
+        kept[key] = _number(data[key])
     kept["worst"] = _decode_comparison(data["worst"])
     wrong = data["wrong"]
     kept["wrong"] = None if wrong is None else np.array(wrong, dtype=bool).reshape(kept["shape"])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from gradcheck.budget import OUT_OF_TIME
-from gradcheck.directions import SMALLEST_MAGNITUDE, norm
+from gradcheck.directions import SMALLEST_MAGNITUDE, chance_of_hiding, norm
 from gradcheck.entries import EntryMeasurement
 from gradcheck.line import LineDerivative
 from gradcheck.probes import JITTER_MULTIPLE, ROUNDING_MULTIPLE, Claim, ProbeMeasurement
@@ -53,6 +53,7 @@ class Judgement:
     resolution: norm of the error bars over norm of the gradient; None if nothing was measured
     all_zero: both gradients are zero
     kinks: comparisons accepted because the analytic slope lies between two one-sided slopes
+    miss_chance: as in ParameterReport
     """
 
     verdict: Verdict
@@ -61,6 +62,7 @@ class Judgement:
     resolution: float | None
     all_zero: bool
     kinks: int
+    miss_chance: float | None = None
 
 
 def required_resolution_for(
@@ -117,6 +119,20 @@ def judge(
     largest_effect: largest norm of gradient times scale among all parameters, to judge zeros by
     unfinished: what the time ran out before
     """
+    judged = _judged(probes, entries, claim, largest_effect, unfinished)
+    if judged.verdict != "pass" or judged.all_zero:
+        return judged
+    complete = len(entries) == claim.size
+    return replace(judged, miss_chance=0.0 if complete else _miss_chance(probes, claim))
+
+
+def _judged(
+    probes: Sequence[ProbeMeasurement],
+    entries: Sequence[EntryMeasurement],
+    claim: Claim,
+    largest_effect: float,
+    unfinished: Unfinished,
+) -> Judgement:
     required = claim.required
     derivatives = [*(p.derivative for p in probes), *(e.derivative for e in entries)]
     kinks = sum(is_subgradient(derivative) for derivative in derivatives)
@@ -189,6 +205,23 @@ def _probes_resolution(probes: Sequence[ProbeMeasurement]) -> float | None:
         return None
     smooth = [probe for probe in probes if not is_subgradient(probe.derivative)]
     return max((probe_resolution(probe) for probe in smooth), default=None)
+
+
+def _miss_chance(probes: Sequence[ProbeMeasurement], claim: Claim) -> float | None:
+    """Return a bound on the chance that no random direction shows an error that is to be excluded.
+
+    Directions are independent, so their chances multiply. What a probe measured differs from the
+    error's part in it by the error bar at most.
+    """
+    size = claim.required * norm(claim.analytic * claim.scale)
+    chances = [
+        1.0
+        if outcome(probe.derivative) == "undecided" or is_subgradient(probe.derivative)
+        else chance_of_hiding(size, abs(probe.derivative.discrepancy) + probe.derivative.error_bar)
+        for probe in probes
+        if probe.kind == "random"
+    ]
+    return math.prod(chances) if chances else None
 
 
 def _usable_bar(derivative: LineDerivative) -> float:

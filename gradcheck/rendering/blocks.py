@@ -82,7 +82,7 @@ def _worst_lines(parameter: ParameterReport, glyphs: Glyphs) -> list[tuple[str, 
         return []
     analytic, numerical = wording.compared(probes[0], glyphs.plus_minus)
     return [
-        ("along", "a random direction through the whole parameter"),
+        ("along", f"{wording.DIRECTIONS[probes[0].kind]} through the whole parameter"),
         ("analytic", f"{analytic} (slope)"),
         ("numerical", numerical),
     ]
@@ -108,5 +108,6 @@ def _probe_line(number: int, parameter: ParameterReport, glyphs: Glyphs) -> tupl
     probe = parameter.probes[number]
     analytic, numerical = wording.compared(probe, glyphs.plus_minus)
     cost = wording.plural(probe.evaluations, "evaluation")
-    words = f"{probe.outcome}: analytic {analytic}, numerical {numerical}, {cost}"
+    along = "" if probe.kind == "random" else f" along {wording.DIRECTIONS[probe.kind]}"
+    words = f"{probe.outcome}{along}: analytic {analytic}, numerical {numerical}, {cost}"
     return f"probe {number + 1}", words

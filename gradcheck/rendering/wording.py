@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 VERDICT_WORDS = {"pass": "ok", "fail": "FAIL", "inconclusive": "inconclusive"}
 VERDICT_TITLES = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE"}
 UNKNOWN = "-"
+DIRECTIONS = {"random": "a random direction", "eigen": "an eigenvector of the Hessian"}
 
 DIGITS = 6  # of a gradient's entry, where fewer than that would do to tell two apart
 ALL_DIGITS = 17  # any two different float64 differ within these
@@ -54,6 +55,11 @@ def beyond(value: float, limit: float) -> tuple[str, str]:
             break
         texts = f"{value:.{digits}e}", f"{limit:.{digits}e}"
     return texts
+
+
+def chance(value: float) -> str:
+    """Return an upper bound of a probability: "2e-06", or "3 %" from one percent on."""
+    return f"{math.ceil(100 * value)} %" if value >= 0.01 else bound(value)
 
 
 def signed(value: float, digits: int = DIGITS) -> str:
@@ -172,7 +178,7 @@ def headline(report: GradientReport) -> tuple[str, tuple[str, ...], str]:
 
 def ruled_out(report: GradientReport) -> str:
     """Return what a pass rules out; "" if nothing is known about that."""
-    known = [part.resolution for part in report.parameters if part.resolution is not None]
+    known = [part.ruled_out for part in report.parameters if part.ruled_out is not None]
     if report.verdict != "pass" or not known or not all(map(math.isfinite, known)):
         return ""
     total = plural(len(report.parameters), "gradient")
@@ -186,7 +192,10 @@ def _coverage(report: GradientReport) -> str:
     if checked == size:
         return "norm over all entries"
     one_by_one = f"{checked:,} of {size:,} entries" if checked else "none"
-    return f"norm, by random directions; {one_by_one} compared one by one"
+    words = f"norm, by random directions; {one_by_one} compared one by one"
+    if report.miss_chance:
+        words += f"; chance of a miss at most {chance(report.miss_chance)}"
+    return words
 
 
 def _entries(count: int) -> str:

@@ -14,6 +14,7 @@ from gradcheck import check, check_gradients
 from gradcheck.report import Comparison, Finding, GradientReport, ParameterReport, Probe
 
 FLOATS = st.floats()
+CHANCES = st.floats(0.0, 1.0)
 COUNTS = st.integers(0, 10**9)
 VERDICTS = st.sampled_from(["pass", "fail", "inconclusive"])
 PLAIN = st.recursive(
@@ -50,6 +51,7 @@ PROBES = st.builds(
     resolution=FLOATS,
     outcome=st.sampled_from(["agrees", "disagrees", "undecided"]),
     evaluations=COUNTS,
+    kind=st.sampled_from(["random", "eigen"]),
 )
 
 
@@ -72,6 +74,8 @@ def parameter_reports(draw, findings):
         unresolved_count=draw(COUNTS),
         probes=tuple(draw(st.lists(PROBES, max_size=2))),
         findings=tuple(draw(st.lists(st.sampled_from(findings), max_size=2))) if findings else (),
+        required=draw(st.none() | FLOATS),
+        miss_chance=draw(st.none() | CHANCES),
     )
 
 
@@ -130,6 +134,7 @@ REAL = {
     "passing": lambda: check(mlp.problems.leaky_relu()),
     "failing": lambda: check(mlp.faults.FAULTS["swapped_parameters"]()),
     "quick": lambda: check(mlp.faults.FAULTS["factor_two"](), effort="quick", exclude="*bias"),
+    "eigenvectors": lambda: check(mlp.problems.leaky_relu(), effort="quick", directions="eigen"),
     "not finite": lambda: check_gradients(np.sum, undefined, np.ones((2, 3))),
     "loss not finite": lambda: check_gradients(lambda x: np.inf, np.copy, np.ones(3)),
     "no scalar": lambda: check_gradients(np.copy, np.copy, np.ones(3)),
@@ -167,6 +172,17 @@ def test_what_is_derived_is_written_out_for_other_readers():
     assert data["parameters"][3]["name"] == "layer2.bias"
     assert data["parameters"][3]["wrong"] == [True] * 7
     assert data["settings"]["effort"] == "auto"
+
+
+def test_chances_of_a_miss_and_kinds_of_probes_are_written_out():
+    report = check(mlp.problems.leaky_relu(), effort="quick", directions="eigen")
+    data = report.to_dict()
+    assert data["miss_chance"] == report.miss_chance > 0.0
+    assert data["parameters"][0]["miss_chance"] == report.parameters[0].miss_chance
+    assert data["parameters"][0]["required"] == 1e-6
+    kinds = {probe["kind"] for part in data["parameters"] for probe in part["probes"]}
+    assert kinds == {"random", "eigen"}
+    assert check(mlp.problems.leaky_relu()).to_dict()["miss_chance"] == 0.0
 
 
 def test_findings_are_stored_once_and_shared_again():

@@ -98,6 +98,16 @@ def failing_report():
     )
 
 
+def directions_report():
+    by_directions = {"checked_count": 0, "worst": None, "required": 1e-6}
+    random = Probe(0.1, 0.1000000001, 2e-9, 1e-9, "agrees", 4)
+    eigen = Probe(-0.2, -0.2000000003, 7e-9, 2e-9, "agrees", 6, "eigen")
+    return report(
+        parameter("W1", "1", probes=(random, eigen), miss_chance=2.31e-6, **by_directions),
+        parameter("b1", "1", (4,), probes=(random,), miss_chance=1.1e-7, **by_directions),
+    )
+
+
 def inconclusive_report():
     return report(parameter("layer1.weight"), undecided(), undecided("layer2.weight"))
 
@@ -112,4 +122,5 @@ def make():
         passing_report=passing_report,
         failing_report=failing_report,
         inconclusive_report=inconclusive_report,
+        directions_report=directions_report,
     )

@@ -25,7 +25,7 @@ def check_golden(name, text):
 
 
 @pytest.mark.parametrize("width", [40, 80])
-@pytest.mark.parametrize("kind", ["passing", "failing", "inconclusive"])
+@pytest.mark.parametrize("kind", ["passing", "failing", "inconclusive", "directions"])
 def test_report_looks_as_it_did(make, kind, width):
     report = getattr(make, f"{kind}_report")()
     text = render_plain(report, width=width, rerun=RERUN, encoding="utf-8")
@@ -36,10 +36,12 @@ def test_verbose_and_quiet_reports_look_as_they_did(make):
     report = make.failing_report()
     check_golden("report-verbose.txt", render_plain(report, verbose=True, encoding="utf-8"))
     check_golden("report-quiet.txt", render_plain(report, quiet=True, encoding="utf-8"))
+    report = make.directions_report()
+    check_golden("report-probes.txt", render_plain(report, verbose=True, encoding="utf-8"))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", ["passing", "failing", "inconclusive"])
+@pytest.mark.parametrize("kind", ["passing", "failing", "inconclusive", "directions"])
 def test_nothing_is_wider_than_the_terminal(make, kind, width):
     report = getattr(make, f"{kind}_report")()
     lines = render_plain(report, width=width, encoding="utf-8").splitlines()
@@ -149,6 +151,29 @@ def test_a_pass_by_directions_does_not_claim_every_entry(make):
     report = make.report(make.parameter("W", checked_count=0, worst=None))
     text = " ".join(render_plain(report, encoding="utf-8").split())
     assert "by random directions; none compared one by one" in text
+    assert "chance" not in text  # where none is known
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_pass_by_directions_says_what_they_may_have_missed(make, width):
+    text = " ".join(render_plain(make.directions_report(), width=width, encoding="utf-8").split())
+    assert "ruled out: relative errors above 1e-06 in any gradient" in text
+    assert "chance of a miss at most 3e-06)" in text
+
+
+def test_a_pass_over_all_entries_has_no_chance_to_speak_of(make):
+    report = make.report(make.parameter("W", required=1e-6, miss_chance=0.0))
+    text = render_plain(report, encoding="utf-8")
+    assert "errors above 3e-09 in any gradient (norm over all entries)" in text
+    assert "chance" not in text
+
+
+def test_an_error_beyond_what_is_required_is_not_claimed_to_be_ruled_out(make):
+    part = make.parameter(
+        "W", checked_count=0, worst=None, resolution=4e-5, required=1e-6, miss_chance=1e-3
+    )
+    text = render_plain(make.report(part), encoding="utf-8")
+    assert "relative errors above 4e-05 in any gradient" in text
 
 
 def test_quiet_passes_are_one_line(make):
@@ -164,6 +189,14 @@ def test_a_whole_that_disagrees_shows_its_probe(make):
     text = render_plain(report, encoding="utf-8")
     assert "a random direction through the whole parameter" in text
     assert "+0.200000 ± 1e-09" in text
+
+
+def test_an_eigenvector_is_not_called_a_random_direction(make):
+    probe = type(make.parameter("W").probes[0])(0.1, 0.2, 1e-9, 1e-9, "disagrees", 4, "eigen")
+    report = make.report(make.failing(worst=None, wrong=None, wrong_count=None, probes=(probe,)))
+    text = render_plain(report, encoding="utf-8")
+    assert "an eigenvector of the Hessian through the whole parameter" in text
+    assert "random" not in text
 
 
 def test_a_report_prints_as_its_plain_view(make):

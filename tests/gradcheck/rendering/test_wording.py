@@ -94,3 +94,18 @@ def test_a_wrong_whole_of_right_entries_says_so(make):
     assert "1 of 2 probes of the whole disagree" in wording.wrongness(whole)
     unseen = make.failing(wrong_count=None, checked_count=0, probes=(wrong,))
     assert "no entry was compared" in wording.wrongness(unseen)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (2.31e-6, "3e-06"),
+        (9.2e-3, "1e-02"),
+        (0.0211, "3 %"),
+        (0.5, "50 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_chances_are_rounded_up(value, text):
+    assert wording.chance(value) == text
