@@ -78,10 +78,21 @@ def chance_of_hiding(size: float, bar: float) -> float:
     return chance / size if chance < size else 1.0
 
 
-def noise_directions(scales: Mapping[str, Floats], seed: int) -> list[dict[str, Floats]]:
-    """Return directions over all parameters at once, to measure the loss's noise along."""
+def noise_directions(
+    parameters: Mapping[str, Array], scales: Mapping[str, Floats], seed: int
+) -> list[dict[str, Floats]]:
+    """Return directions over all parameters at once, to measure the loss's noise along.
+
+    Every entry moves in proportion to its own size: an entry of 1e-8 beside others of 1e8 would be
+    far gone by what is a rounding to those.
+    """
+    sizes = {name: np.abs(parameters[name].astype(np.float64)) for name in scales}
+    moves = {
+        name: np.where(sizes[name] > 0.0, np.minimum(sizes[name], scale), scale)
+        for name, scale in scales.items()
+    }
     return [
-        {name: random_direction(scale, seed, name, number) for name, scale in scales.items()}
+        {name: random_direction(move, seed, name, number) for name, move in moves.items()}
         for number in NOISE_DIRECTIONS
     ]
 

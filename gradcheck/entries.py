@@ -143,7 +143,7 @@ def numerical_gradient(
     evaluator = Evaluator(Problem(loss, parameters, parameters, args=args))
     evaluator.use_double_precision()
     scales = entry_scales(evaluator.original)
-    noise = measure_noise(evaluator, noise_directions(scales, seed=0))
+    noise = measure_noise(evaluator, noise_directions(evaluator.original, scales, seed=0))
     if not math.isfinite(noise.value):
         raise ValueError(f"loss must be finite at the parameters, got {noise.value}")
     conditions = noise.conditions(sum(scale.size for scale in scales.values()))

@@ -24,10 +24,15 @@ RATIO = 4.0
 # Six standard deviations: the noise estimate itself is good to a small factor only.
 NOISE_MULTIPLE = 6.0
 TRUNCATION_SAFETY = 2.0
+ROOTS_SAFETY = 2.0
+# One-sided differences that shrink by less than this per rung may err in a root of h.
+WHOLE_POWERS = 3.5
 # Above this part of the scale two rungs have not shown yet that the error falls like h**2.
 UNVERIFIED_ORDER = 0.02
 # A jump in slope has to stand out by this multiple of its own bar to be believed.
 JUMP_SIGNIFICANCE = 3.0
+# Part of its bar beyond which a jump is not noise in all likelihood.
+JUMP_HINT = 0.5
 # Part of its error bar beyond which a window of smaller steps confirms what a larger one saw.
 CONFIRMATION = 1 / 3
 # The bend of a smooth function shrinks like the step: by RATIO per rung, within this much.
@@ -113,10 +118,20 @@ class Window:
         """How far the slopes to either side of a kink at the origin may be off."""
         return self.truncation + self.noise + 0.5 * self.jump_bar
 
+    def meets_at_kink(self, other: Window) -> bool:
+        """Return whether both may see the same slopes to either side."""
+        off = abs(self.estimate - other.estimate) + 0.5 * abs(self.jump - other.jump)
+        return off <= self.slopes_error + other.slopes_error
+
     @property
     def stands_out(self) -> bool:
         """Whether not even a kink at the origin, hidden by noise, would explain the discrepancy."""
         return abs(self.estimate) > self.error + 0.5 * self.largest_jump
+
+    def hints_at_kink(self, other: Window) -> bool:
+        """Return whether a jump seen here, though in doubt, would explain another's discrepancy."""
+        is_seen = abs(self.jump) > JUMP_HINT * self.jump_bar
+        return is_seen and abs(other.estimate) <= other.error + 0.5 * self.largest_jump
 
     def meets(self, other: Window) -> bool:
         """Return whether the two intervals overlap."""
@@ -155,29 +170,32 @@ def all_windows(rungs: Mapping[int, Rung], reading: Reading) -> list[Window]:
 def one_sided_windows(
     differences: Mapping[int, Rung], reading: Reading, missing: Set[int]
 ) -> list[Window]:
-    """Return every window of 2 to 4 one-sided differences that needs them: some are `missing`.
+    """Return every window of 3 or 4 one-sided differences that needs them: some are `missing`.
+
+    Without those that move apart as steps shrink: there the slope has no limit.
 
     Parameters
     ----------
     differences: (loss at h minus loss at the origin) / h, as the `central` of their rungs
     missing: rungs whose other side could not be evaluated
     """
-    return [
+    windows = [
         _one_sided_window([differences[top + i] for i in range(count)], top, reading)
         for top in sorted(differences)
-        for count in (2, 3, 4)
+        for count in (3, 4)
         if all(top + i in differences for i in range(count))
         and not missing.isdisjoint(range(top, top + count))
     ]
+    return [window for window in windows if math.isfinite(window.error)]
 
 
 def _one_sided_window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
     count = len(rungs)
     values = [rung.central for rung in rungs]
-    truncation = _truncation_in_all_powers(values)
     spread = [w * rung.noise / rung.step for w, rung in zip(_ALL[count], rungs, strict=True)]
     # The value at the origin is shared by all rungs, so its noise adds up linearly.
     noise = NOISE_MULTIPLE * reading.noise_factor * math.hypot(math.hypot(*spread), sum(spread))
+    truncation = _one_sided_truncation(values, noise)
     return Window(
         top=top,
         bottom=top + count - 1,
@@ -192,11 +210,24 @@ def _one_sided_window(rungs: Sequence[Rung], top: int, reading: Reading) -> Wind
     )
 
 
-def _truncation_in_all_powers(values: Sequence[float]) -> float:
+def _one_sided_truncation(values: Sequence[float], noise: float) -> float:
+    """Return how far one-sided differences are off whose error may fall like a root of h only.
+
+    As that of x**1.5 at zero. An error of whole powers falls at least like h, by RATIO per rung.
+    """
+    gaps = [abs(one - other) for one, other in pairwise(values)]
+    if all(low <= max(high / WHOLE_POWERS, noise) for high, low in pairwise(gaps)):
+        return _truncation_in_all_powers(values, gain=RATIO)
+    if gaps[-1] >= gaps[0]:
+        return math.inf
+    return ROOTS_SAFETY * _truncation_in_all_powers(values)
+
+
+def _truncation_in_all_powers(values: Sequence[float], gain: float = 1.0) -> float:
     fewer, estimate = _ALL[len(values) - 1], _dot(_ALL[len(values)], values)
     without_largest = abs(estimate - _dot(fewer, values[1:]))
     without_smallest = abs(estimate - _dot(fewer, values[:-1]))
-    return TRUNCATION_SAFETY * max(without_largest, without_smallest / RATIO)
+    return TRUNCATION_SAFETY * max(without_largest, without_smallest / gain)
 
 
 def trusted(windows: Sequence[Window]) -> tuple[Window, bool]:
@@ -267,7 +298,14 @@ def kink_at_origin(
     if not persistent:
         return None
     kinked = [_at_kink(window, rungs, reading) for window in persistent]
-    return min(kinked, key=lambda window: window.slopes_error)
+    return min(
+        (
+            window
+            for window in kinked
+            if all(window.meets_at_kink(other) for other in kinked if other.top > window.top)
+        ),
+        key=lambda window: window.slopes_error,
+    )
 
 
 def _at_kink(window: Window, rungs: Mapping[int, Rung], reading: Reading) -> Window:

@@ -240,7 +240,11 @@ class _Conclusion:
         return best, clash
 
     def _is_beyond_doubt(self, windows: Sequence[Window], best: Window) -> bool:
-        return confirmed(windows, best, self.settings.scale) and (best.stands_out or best.one_sided)
+        if not confirmed(windows, best, self.settings.scale):
+            return False
+        smaller = [window for window in windows if window.bottom > best.bottom]
+        kinked = any(window.hints_at_kink(best) for window in smaller)
+        return best.one_sided or (best.stands_out and not kinked)
 
     def _result(self, best: Window, clash: bool, noisier: bool) -> LineDerivative:
         limit = self._limit(best, noisier)

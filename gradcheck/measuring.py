@@ -127,7 +127,7 @@ def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> list[dict[str
             name: evaluator.bounds.inward(name, evaluator.original[name], along, NOISE_REACH)
             for name, along in direction.items()
         }
-        for direction in noise_directions(scales, task.seed)
+        for direction in noise_directions(evaluator.original, scales, task.seed)
     ]
 
 

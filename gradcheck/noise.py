@@ -24,6 +24,12 @@ MAX_TABLES = 6
 REPEATS = 8
 # Three levels of the difference table that agree this well show noise, not the function.
 AGREEMENT = 4.0
+# Steps without a common divisor, at which a rounded loss is looked at.
+IRREGULAR = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0])
+# How far a multiple of a quantum may be off. Of some 40 values, a smooth loss takes hardly any
+# twice, so that a handful of multiples is no coincidence.
+QUANTUM_TOLERANCE = 0.01
+FEWEST_VALUES = 3
 ROUNDING_DIRECTIONS = (2_000_000, 2_000_001)
 ROUNDING_STEP = 2.0
 
@@ -72,22 +78,70 @@ def _unit(value: float) -> float:
 
 
 def _line_noise(evaluator: Evaluator, direction: Mapping[str, Floats], value: float) -> float:
-    """Return the noise along one line; 0 where no spacing shows it."""
-
-    def loss(step: float) -> float:
-        originals = {name: evaluator.original[name] for name in direction}
-        moved = {name: originals[name] + step * direction[name] for name in direction}
-        return evaluator.loss_at(moved)
-
-    spacing = FIRST_SPACING * EPSILON
-    for _ in range(MAX_TABLES):
-        values = np.array([value] + [loss(i * spacing) for i in range(1, POINTS)])
-        deviation, state = difference_table_noise(values)
-        if state in ("measured", "not_finite"):
+    """Return the noise along one line, or its like; 0 where no spacing shows it."""
+    sizes = {name: np.abs(along) for name, along in direction.items()}
+    # At the edge of a domain, such as all that is positive, the other way may be inside.
+    for way in (direction, _opposite(direction), sizes, _opposite(sizes)):
+        line = _Line(evaluator, way, value)
+        if (deviation := line.noise()) is not None:
             return deviation
-        # A loss computed in float32 does not move at all at first: that factor is the largest.
-        spacing *= {"constant": 4096.0, "too_small": 64.0, "too_large": 1 / 64.0}[state]
     return 0.0
+
+
+def _opposite(direction: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {name: -along for name, along in direction.items()}
+
+
+class _Line:
+    """The loss along one direction, sampled at several spacings."""
+
+    def __init__(self, evaluator: Evaluator, direction: Mapping[str, Floats], value: float) -> None:
+        self.evaluator = evaluator
+        self.direction = direction
+        self.value = value
+
+    def noise(self) -> float | None:
+        """Return the noise, None where the loss cannot be evaluated everywhere."""
+        spacing, is_still, widest = FIRST_SPACING * EPSILON, False, 0.0
+        seen = np.zeros(0)
+        for _ in range(MAX_TABLES):
+            values = self._at(spacing * np.arange(1, POINTS))
+            deviation, state = difference_table_noise(np.array([self.value, *values]))
+            if state == "not_finite":
+                return None
+            if state == "measured":
+                return deviation
+            is_still |= state == "constant"
+            widest = max(widest, spacing)
+            seen = np.append(seen, values)
+            # A loss computed in float32 does not move at all at first: that factor is the largest.
+            spacing *= {"constant": 4096.0, "too_small": 64.0, "too_large": 1 / 64.0}[state]
+        if not is_still:
+            return 0.0
+        # At equal spacings the steps of a straight line look like a quantum too.
+        seen = np.append(seen, self._at(widest * IRREGULAR))
+        return quantum(seen) / 2
+
+    def _at(self, steps: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        evaluator, moved = self.evaluator, self.direction
+        original = {name: evaluator.original[name] for name in moved}
+        return np.array(
+            [
+                evaluator.loss_at({name: original[name] + step * moved[name] for name in moved})
+                for step in steps
+            ]
+        )
+
+
+def quantum(values: npt.NDArray[Any]) -> float:
+    """Return the step by which a rounded loss changes: all changes are multiples; 0 if none is."""
+    different = np.unique(values[np.isfinite(values)]).astype(np.float64)
+    if different.size < FEWEST_VALUES:
+        return 0.0
+    changes = np.diff(different)
+    multiples = changes / changes.min()
+    off = np.abs(multiples - np.round(multiples))
+    return float(changes.min()) if np.all(off <= QUANTUM_TOLERANCE) else 0.0
 
 
 def difference_table_noise(values: npt.NDArray[Any]) -> tuple[float, TableState]:

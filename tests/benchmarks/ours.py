@@ -60,7 +60,7 @@ def prepare(problem: Problem, seed: int = 0) -> Prepared:
     scales = entry_scales({name: evaluator.original[name] for name in names})
     rounding = measuring._rounding(task, flight, scales)
     doubled = evaluator.use_double_precision()
-    noise = measure_noise(evaluator, noise_directions(scales, seed))
+    noise = measure_noise(evaluator, noise_directions(evaluator.original, scales, seed))
     claims = measuring._claims(task, flight, scales, noise, rounding)
     return Prepared(
         evaluator=evaluator,

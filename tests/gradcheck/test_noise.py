@@ -11,7 +11,9 @@ from gradcheck.problem import Problem
 
 def noise_of(loss, point):
     evaluator = Evaluator(Problem(loss, point, point))
-    noise = measure_noise(evaluator, noise_directions(entry_scales(evaluator.original), seed=0))
+    noise = measure_noise(
+        evaluator, noise_directions(evaluator.original, entry_scales(evaluator.original), seed=0)
+    )
     return noise, evaluator
 
 
