@@ -36,8 +36,10 @@ from gradcheck.probes import (
     fitting,
     measure_probe,
 )
-from gradcheck.verdict import judge, outcome, required_resolution_for
+from gradcheck.verdict import judge, needs_another, outcome, required_resolution_for
 
+# Random directions at most, where the first leave a chance of a miss.
+MOST_PROBES = 4
 # Part of the largest effect an entry has beyond which a change is a jump, not rounding.
 JUMP = 1e-3
 # Part of that effect which the rounding of float32 may reach where terms cancel: 1e4 units.
@@ -230,17 +232,35 @@ class _Probed:
 
 def _probed(task: Task, conditions: Conditions, claim: Claim) -> _Probed:
     """Probe a parameter along random directions and eigenvectors, as far as time allows."""
-    evaluator, name, random = task.evaluator, claim.name, task.plan.probes
-    planned = [random_direction(claim.scale, task.seed, name, number) for number in range(random)]
-    planned += task.eigen.get(name, ())
-    directions = [fitting(evaluator, conditions, name, along) for along in planned]
+    planned = [_direction(task, conditions, claim, number) for number in range(task.plan.probes)]
+    probes = _along(task, conditions, claim, planned)
+    while not task.plan.sweep and len(planned) < MOST_PROBES and needs_another(probes, claim):
+        planned.append(_direction(task, conditions, claim, len(planned)))
+        probes += _along(task, conditions, claim, planned[-1:])
+    eigen = [
+        fitting(task.evaluator, conditions, claim.name, along)
+        for along in task.eigen.get(claim.name, ())
+    ]
+    along_eigen = _along(task, conditions, claim, eigen)
+    probes += [of_usual_size(probe, claim) for probe in along_eigen]
+    return _Probed(claim, [*planned, *eigen], tuple(probes))
+
+
+def _direction(task: Task, conditions: Conditions, claim: Claim, number: int) -> Floats:
+    along = random_direction(claim.scale, task.seed, claim.name, number)
+    return fitting(task.evaluator, conditions, claim.name, along)
+
+
+def _along(
+    task: Task, conditions: Conditions, claim: Claim, directions: Sequence[Floats]
+) -> list[ProbeMeasurement]:
+    """Return the probes along directions, as far as time allows."""
     probes: list[ProbeMeasurement] = []
     for along in directions:
         if task.budget.is_spent():
             break
-        probe = measure_probe(evaluator, conditions, claim, along)
-        probes.append(probe if len(probes) < random else of_usual_size(probe, claim))
-    return _Probed(claim, directions, tuple(probes))
+        probes.append(measure_probe(task.evaluator, conditions, claim, along))
+    return probes
 
 
 def _measure(task: Task, conditions: Conditions, probed: _Probed, effect: float) -> Measured:

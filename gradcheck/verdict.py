@@ -23,6 +23,10 @@ Outcome = Literal["agrees", "disagrees", "undecided"]
 Unfinished = Literal["probes", "rest", ""]
 
 REQUIRED_FLOAT64 = 1e-6
+# Random directions that have to exclude a lone wrong entry, each by itself.
+WITNESSES = 2
+# Another direction is looked along where the chance of a miss is above this.
+LARGEST_CHANCE = 1e-3
 REQUIRED_FLOAT32_GRADIENT = 1e-4
 REQUIRED_FLOAT32 = 1e-2
 # A float32 parameter whose loss jitters by more than this part of itself is computed in float32.
@@ -99,6 +103,15 @@ def probe_resolution(probe: ProbeMeasurement) -> float:
     """
     size = SMALLEST_MAGNITUDE * max(probe.typical, abs(probe.derivative.value))
     return _ratio(max(probe.derivative.error_bar, abs(probe.derivative.discrepancy)), size)
+
+
+def needs_another(probes: Sequence[ProbeMeasurement], claim: Claim) -> bool:
+    """Return whether one more random direction could tell more about a gradient that agrees."""
+    if any(outcome(probe.derivative) != "agrees" for probe in probes) or not claim.analytic.any():
+        return False
+    resolution, chance = _probes_resolution(probes), _miss_chance(probes, claim)
+    is_coarse = resolution is None or not resolution <= claim.required
+    return is_coarse or chance is None or chance > LARGEST_CHANCE
 
 
 def judge(
@@ -204,7 +217,9 @@ def _probes_resolution(probes: Sequence[ProbeMeasurement]) -> float | None:
     if any(outcome(probe.derivative) == "undecided" for probe in probes):
         return None
     smooth = [probe for probe in probes if not is_subgradient(probe.derivative)]
-    return max((probe_resolution(probe) for probe in smooth), default=None)
+    # A lone wrong entry shows in every random direction: two of them are enough to exclude it.
+    sharp = sorted(probe_resolution(probe) for probe in smooth if probe.kind == "random")
+    return sharp[:WITNESSES][-1] if sharp else None
 
 
 def _miss_chance(probes: Sequence[ProbeMeasurement], claim: Claim) -> float | None:
