@@ -216,9 +216,9 @@ def _one_sided_truncation(values: Sequence[float], noise: float) -> float:
     As that of x**1.5 at zero. An error of whole powers falls at least like h, by RATIO per rung.
     """
     gaps = [abs(one - other) for one, other in pairwise(values)]
-    if all(low <= max(high / WHOLE_POWERS, noise) for high, low in pairwise(gaps)):
+    if all(low <= high / WHOLE_POWERS for high, low in pairwise(gaps)):
         return _truncation_in_all_powers(values, gain=RATIO)
-    if gaps[-1] >= gaps[0]:
+    if gaps[-1] >= max(gaps[0], noise):
         return math.inf
     return ROOTS_SAFETY * _truncation_in_all_powers(values)
 

@@ -24,6 +24,8 @@ MAX_TABLES = 6
 REPEATS = 8
 # Three levels of the difference table that agree this well show noise, not the function.
 AGREEMENT = 4.0
+# Over wider spacings, in units of the scale, what looks like noise is the loss itself.
+WIDEST_TABLE = 0.1
 # Steps without a common divisor, at which a rounded loss is looked at.
 IRREGULAR = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0])
 # How far a multiple of a quantum may be off. Of some 40 values, a smooth loss takes hardly any
@@ -109,13 +111,13 @@ class _Line:
             deviation, state = difference_table_noise(np.array([self.value, *values]))
             if state == "not_finite":
                 return None
-            if state == "measured":
+            if state == "measured" and spacing <= WIDEST_TABLE:
                 return deviation
             is_still |= state == "constant"
             widest = max(widest, spacing)
             seen = np.append(seen, values)
             # A loss computed in float32 does not move at all at first: that factor is the largest.
-            spacing *= {"constant": 4096.0, "too_small": 64.0, "too_large": 1 / 64.0}[state]
+            spacing *= {"constant": 4096.0, "too_small": 64.0}.get(state, 1 / 64.0)
         if not is_still:
             return 0.0
         # At equal spacings the steps of a straight line look like a quantum too.

@@ -103,6 +103,22 @@ def test_gradient_wrong_by_a_percent_at_the_edge_fails_with_the_note(loss, gradi
         assert "one side is enough" in note.suggestion
 
 
+@pytest.mark.parametrize("power", [1.25, 1.5, 1.75])
+@pytest.mark.parametrize("slope", [0.0, 1.0])
+def test_a_slope_with_a_root_at_the_edge_is_never_accused(power, slope):
+    """One-sided differences err in a root of the step there, which more of them do not remove."""
+    for seed in range(20):
+        x = np.random.default_rng(seed).random(6)
+        x[:3] = 0.0
+        report = check_gradients(
+            within(lambda x: np.sum(x**power + slope * x), lower=0.0),
+            lambda x: power * x ** (power - 1) + slope,
+            x,
+            seed=seed,
+        )
+        assert report.verdict != "fail", seed
+
+
 def test_a_slope_from_the_missing_side_is_wrong():
     # abs(x) continued to the left would have -1; the domain ends at 0 and leaves +1.
     loss = within(lambda x: float(np.sum(np.abs(x))), lower=0.0)

@@ -113,6 +113,13 @@ def other_units(rng):
     return loss, gradient, point
 
 
+def spanning(rng):
+    """Entries of 1e-8 to 1e8 in one vector, each at work over its own size."""
+    point = 10.0 ** np.linspace(-8, 8, 17) * rng.uniform(0.5, 2.0, 17)
+    rate = rng.uniform(0.5, 2.0, 17) / point
+    return (lambda x: float(np.sin(rate * x).sum())), (lambda x: rate * np.cos(rate * x)), point
+
+
 HARD = {
     "bias before a softmax": bias_before_softmax,
     "bias before a normalisation": centred_bias,
@@ -123,6 +130,7 @@ HARD = {
     "rounded loss": rounded_loss,
     "large offset": large_offset,
     "other units": other_units,
+    "spanning 1e-8 to 1e8": spanning,
 }
 # Where the loss can show nothing, or any slope up to a large jump is a subgradient, a wrong
 # gradient cannot be told from a right one.
