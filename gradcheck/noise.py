@@ -28,9 +28,10 @@ AGREEMENT = 4.0
 WIDEST_TABLE = 0.1
 # Steps without a common divisor, at which a rounded loss is looked at.
 IRREGULAR = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0])
-# How far a multiple of a quantum may be off. Of some 40 values, a smooth loss takes hardly any
-# twice, so that a handful of multiples is no coincidence.
-QUANTUM_TOLERANCE = 0.01
+# In smallest changes: how far a multiple of a quantum may be off, and how small that may be. Of
+# some 40 values, a smooth loss takes hardly any twice, so that three show a rounded one.
+QUANTUM_TOLERANCE = 1e-4
+SMALLEST_QUANTUM = 0.01
 FEWEST_VALUES = 3
 ROUNDING_DIRECTIONS = (2_000_000, 2_000_001)
 ROUNDING_STEP = 2.0
@@ -136,14 +137,22 @@ class _Line:
 
 
 def quantum(values: npt.NDArray[Any]) -> float:
-    """Return the step by which a rounded loss changes: all changes are multiples; 0 if none is."""
+    """Return the step by which a rounded loss changes: the common divisor of its changes, else 0.
+
+    That is Euclid's; of changes by anything, it ends in their round-off.
+    """
     different = np.unique(values[np.isfinite(values)]).astype(np.float64)
     if different.size < FEWEST_VALUES:
         return 0.0
     changes = np.diff(different)
-    multiples = changes / changes.min()
-    off = np.abs(multiples - np.round(multiples))
-    return float(changes.min()) if np.all(off <= QUANTUM_TOLERANCE) else 0.0
+    smallest = float(changes.min())
+    divisor = smallest
+    for change in changes:
+        larger, smaller = float(change), divisor
+        while smaller > QUANTUM_TOLERANCE * smallest:
+            larger, smaller = smaller, abs(larger - smaller * round(larger / smaller))
+        divisor = larger
+    return divisor if divisor > SMALLEST_QUANTUM * smallest else 0.0
 
 
 def difference_table_noise(values: npt.NDArray[Any]) -> tuple[float, TableState]:
