@@ -28,14 +28,25 @@ NOISE_DIRECTIONS = (1_000_000, 1_000_001)
 # A tensor this much smaller than its neighbours (zero biases) says nothing about its own scale.
 NEGLIGIBLE = 1e-6
 VANISHING = 1e-14
+# An entry that by its gradient would have this many times the effect of the others, if it moved as
+# far, is in another unit.
+OTHER_UNIT = 1e3
 
 
-def entry_scales(parameters: Mapping[str, Array]) -> dict[str, Floats]:
+def entry_scales(
+    parameters: Mapping[str, Array], gradient: Mapping[str, Floats] | None = None
+) -> dict[str, Floats]:
     """Return for every entry the distance that counts as of order one.
 
     The larger of its size and the root mean square of its parameter, unless it is negligible
     beside that without being zero; for a parameter that is zero or negligible beside the others,
     the others' typical size; 1 where all are zero.
+
+    Parameters
+    ----------
+    parameters: by name
+    gradient: the analytic one, where it is known: a negligible entry is only a small one, such as
+        a weight that has decayed, if by its gradient it may move as far as the others
     """
     sizes = {name: _root_mean_square(array) for name, array in parameters.items()}
     positive = [size for size in sizes.values() if size > 0.0]
@@ -46,6 +57,10 @@ def entry_scales(parameters: Mapping[str, Array]) -> dict[str, Floats]:
         size = np.abs(array.astype(np.float64))
         # An entry far below the others is in another unit; one further below is about zero.
         alone = (size > VANISHING * floor) & (size < NEGLIGIBLE * floor)
+        if gradient is not None and name in gradient:
+            effects = np.abs(gradient[name]) * np.maximum(size, floor)
+            others = _root_mean_square(effects[~alone]) if not np.all(alone) else 0.0
+            alone &= effects > OTHER_UNIT * others
         scales[name] = np.where(alone, size, np.maximum(size, floor))
     return scales
 

@@ -27,6 +27,8 @@ TRUNCATION_SAFETY = 2.0
 ROOTS_SAFETY = 2.0
 # One-sided differences that shrink by less than this per rung may err in a root of h.
 WHOLE_POWERS = 3.5
+# Those that shrink by less than this have no limit: so the logarithm, whose slope keeps growing.
+NO_LIMIT = 1.25
 # Above this part of the scale two rungs have not shown yet that the error falls like h**2.
 UNVERIFIED_ORDER = 0.02
 # A jump in slope has to stand out by this multiple of its own bar to be believed.
@@ -218,7 +220,7 @@ def _one_sided_truncation(values: Sequence[float], noise: float) -> float:
     gaps = [abs(one - other) for one, other in pairwise(values)]
     if all(low <= high / WHOLE_POWERS for high, low in pairwise(gaps)):
         return _truncation_in_all_powers(values, gain=RATIO)
-    if gaps[-1] >= max(gaps[0], noise):
+    if any(low > max(high / NO_LIMIT, noise) for high, low in pairwise(gaps)):
         return math.inf
     return ROOTS_SAFETY * _truncation_in_all_powers(values)
 

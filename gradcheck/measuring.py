@@ -99,7 +99,7 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     scales = {
         name: evaluator.bounds.within_width(name, scale)
         for name, scale in entry_scales(
-            {name: evaluator.original[name] for name in task.selected}
+            {name: evaluator.original[name] for name in task.selected}, flight.analytic
         ).items()
     }
     rounding = _rounding(task, flight, scales)
@@ -164,8 +164,13 @@ def _rounding(task: Task, flight: Preflight, scales: Mapping[str, Floats]) -> di
         unit: measure_rounding(task.evaluator, flight.analytic, unit, task.seed)
         for unit in set(units.values())
     }
-    effects = {name: np.abs(array) * scales[name] for name, array in flight.analytic.items()}
-    most = JUMP * max(float(np.max(effect)) for effect in effects.values())
+    effect = max(float(np.max(np.abs(g) * scales[name])) for name, g in flight.analytic.items())
+    if any(
+        np.any(moves * scales[n] > JUMP * effect) for m in moved.values() for n, moves in m.items()
+    ):
+        # At an optimum the gradient is all rounding: what it is a little way off counts there.
+        effect = max(effect, _effect_elsewhere(task.evaluator, scales))
+    most = JUMP * effect
     # Terms that cancel exactly here may still be as large as the loss.
     least = float(np.finfo(np.float64).eps) * abs(flight.values[0])
     rounding = {}

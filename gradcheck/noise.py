@@ -26,12 +26,15 @@ REPEATS = 8
 AGREEMENT = 4.0
 # Over wider spacings, in units of the scale, what looks like noise is the loss itself.
 WIDEST_TABLE = 0.1
+WIDEST_SPACING = 0.5
 # Steps without a common divisor, at which a rounded loss is looked at.
 IRREGULAR = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0])
 # In smallest changes: how far a multiple of a quantum may be off, and how small that may be. Of
 # some 40 values, a smooth loss takes hardly any twice, so that three show a rounded one.
 QUANTUM_TOLERANCE = 1e-4
 SMALLEST_QUANTUM = 0.01
+# Relative difference of values that are the same but for round-off.
+SAME_VALUE = 1e-14
 FEWEST_VALUES = 3
 ROUNDING_DIRECTIONS = (2_000_000, 2_000_001)
 ROUNDING_STEP = 2.0
@@ -118,7 +121,8 @@ class _Line:
             widest = max(widest, spacing)
             seen = np.append(seen, values)
             # A loss computed in float32 does not move at all at first: that factor is the largest.
-            spacing *= {"constant": 4096.0, "too_small": 64.0}.get(state, 1 / 64.0)
+            factor = {"constant": 4096.0, "too_small": 64.0}.get(state, 1 / 64.0)
+            spacing = min(spacing * factor, WIDEST_SPACING)
         if not is_still:
             return 0.0
         # At equal spacings the steps of a straight line look like a quantum too.
@@ -142,9 +146,11 @@ def quantum(values: npt.NDArray[Any]) -> float:
     That is Euclid's; of changes by anything, it ends in their round-off.
     """
     different = np.unique(values[np.isfinite(values)]).astype(np.float64)
-    if different.size < FEWEST_VALUES:
-        return 0.0
     changes = np.diff(different)
+    # Multiples of a decimal fraction differ by round-off among themselves.
+    changes = changes[changes > SAME_VALUE * np.max(np.abs(different), initial=0.0)]
+    if changes.size + 1 < FEWEST_VALUES:
+        return 0.0
     smallest = float(changes.min())
     divisor = smallest
     for change in changes:
@@ -169,7 +175,11 @@ def difference_table_noise(values: npt.NDArray[Any]) -> tuple[float, TableState]
     # Where the loss itself is about zero, any step changes it by much of its size.
     if 0.1 * max(abs(low), abs(high)) < high - low < 10.0 * abs(float(values[0])):
         return 0.0, "too_large"
-    differences, factor = values - values[0], 1.0
+    # In units of the largest, as squares of large numbers overflow.
+    size, factor = float(np.max(np.abs(values - values[0]))), 1.0
+    if not np.isfinite(size):
+        return 0.0, "not_finite"
+    differences = (values - values[0]) / size
     levels: list[float] = []
     alternates: list[bool] = []
     for k in range(1, len(values)):
@@ -182,7 +192,7 @@ def difference_table_noise(values: npt.NDArray[Any]) -> tuple[float, TableState]
     for k in range(len(levels) - 2):
         three = levels[k : k + 3]
         if alternates[k] and max(three) <= AGREEMENT * min(three):
-            return three[0], "measured"
+            return size * three[0], "measured"
     return 0.0, "too_large"
 
 

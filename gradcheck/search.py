@@ -68,7 +68,7 @@ class Search:
             return None
         # Noise takes over so many rungs further down, if nothing else changes until there;
         # truncation, which falls like h**2, does in a third of them.
-        left = math.log(dominated / smallest.noise, RATIO) if smallest.noise else MAX_RUNGS
+        left = _rungs_between(dominated, smallest.noise)
         leap = min(int(left / (2.0 if kinked else 3.0)), MAX_RUNGS - below)
         if leap < LEAST_LEAP:
             return (below,)
@@ -98,7 +98,7 @@ class Search:
         """Return the step that would do, if far above all tried: noise falls like 1/h."""
         if best.top > min(self.ladder.tried):
             return None
-        missing = math.log(best.error / self.settings.target(best), RATIO)
+        missing = _rungs_between(best.error, self.settings.target(best))
         # Not beyond the scale: a saturated function looks straight from far away.
         room = math.log(self.settings.scale / best.step, RATIO)
         rungs = min(math.ceil(missing), math.floor(room))
@@ -108,3 +108,9 @@ class Search:
         return next(
             (choice for choice in choices if not self.ladder.tried.issuperset(choice)), None
         )
+
+
+def _rungs_between(larger: float, smaller: float) -> float:
+    """Return how many rungs it takes from one size to another, MAX_RUNGS if there is no telling."""
+    ratio = larger / smaller if smaller else math.inf
+    return math.log(ratio, RATIO) if 0.0 < ratio < math.inf else MAX_RUNGS

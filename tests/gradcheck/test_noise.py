@@ -77,6 +77,7 @@ def test_a_straight_loss_is_not_taken_for_a_rounded_one(slope):
 def test_quantum_is_the_largest_common_divisor_of_all_changes():
     assert quantum(np.array([0.3, 0.9, 1.5, 0.9])) == pytest.approx(0.6)
     assert quantum(np.array([0.0, 0.2, 0.5, 0.6])) == pytest.approx(0.1)
+    assert quantum(0.1 * np.array([1, 3, 6, 7, 3])) == pytest.approx(0.1)
     assert quantum(np.sin(np.arange(9.0))) == 0.0
     assert quantum(np.array([2.0, 2.0, np.nan])) == 0.0
 

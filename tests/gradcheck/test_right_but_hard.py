@@ -120,6 +120,34 @@ def spanning(rng):
     return (lambda x: float(np.sin(rate * x).sum())), (lambda x: rate * np.cos(rate * x)), point
 
 
+def quantised(rng):
+    quantum = rng.choice([0.01, 0.03, 0.1, 0.3])
+    return (
+        (lambda x: float(np.round(np.exp(x).sum() / quantum) * quantum)),
+        np.exp,
+        rng.standard_normal(3),
+    )
+
+
+def normal_equations(rng):
+    """A gradient of zero as the difference of two large terms."""
+    inputs, solution = rng.standard_normal((20, 3)), rng.standard_normal(3)
+    targets = inputs @ solution
+    square, projected = inputs.T @ inputs, inputs.T @ targets
+    return (
+        (lambda w: float(np.sum((inputs @ w - targets) ** 2))),
+        (lambda w: 2 * (square @ w - projected)),
+        solution,
+    )
+
+
+def entropy_of_the_unlikely(rng):
+    """A slope that grows like a logarithm, beyond what steps from there can see."""
+    point = rng.uniform(0.5, 2.0, 3)
+    point[0] = 10.0 ** rng.uniform(-30, -14)
+    return (lambda p: float(np.sum(p * np.log(p)))), (lambda p: 1 + np.log(p)), point
+
+
 HARD = {
     "bias before a softmax": bias_before_softmax,
     "bias before a normalisation": centred_bias,
@@ -131,10 +159,20 @@ HARD = {
     "large offset": large_offset,
     "other units": other_units,
     "spanning 1e-8 to 1e8": spanning,
+    "quantised loss": quantised,
+    "normal equations at their solution": normal_equations,
+    "entropy of the unlikely": entropy_of_the_unlikely,
 }
 # Where the loss can show nothing, or any slope up to a large jump is a subgradient, a wrong
 # gradient cannot be told from a right one.
-SHOWS_NOTHING = {"perfect fit", "nearly perfect fit", "large offset", "rows of zeros under a ReLU"}
+SHOWS_NOTHING = {
+    "perfect fit",
+    "nearly perfect fit",
+    "normal equations at their solution",
+    "large offset",
+    "quantised loss",
+    "rows of zeros under a ReLU",
+}
 SHOWS_ENOUGH = set(HARD) - SHOWS_NOTHING
 
 
@@ -193,3 +231,32 @@ def test_detached_parameter_in_other_units_is_caught():
         loss, lambda x: np.array([2 * x[0] / 1e12, 0, 0]), np.array([1e6, 0.3, 0.2])
     )
     assert report.verdict == "fail"
+
+
+@pytest.mark.parametrize("effort", ["quick", "auto"])
+@pytest.mark.parametrize("size", [1e-7, 1e-9, 1e-11, 1e-13])
+def test_small_weights_are_no_hiding_place(size, effort):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        inputs, targets = rng.standard_normal((30, 8)), rng.standard_normal((30, 4))
+        weights = rng.standard_normal((8, 4))
+        weights[2, 1] = size
+
+        def loss(w, inputs=inputs, targets=targets):
+            return float(np.sum((inputs @ w - targets) ** 2))
+
+        def gradient(w, sign, inputs=inputs, targets=targets):
+            found = 2 * inputs.T @ (inputs @ w - targets)
+            found[2, 1] *= sign
+            return found
+
+        options = {"effort": effort, "seed": seed}
+        assert check_gradients(loss, lambda w: gradient(w, 1.0), weights, **options).ok
+        assert not check_gradients(loss, lambda w: gradient(w, -1.0), weights, **options).ok
+
+
+@pytest.mark.parametrize("height", [1e-290, 1e150, 1e170])
+def test_losses_of_any_height_are_checked(height):
+    point = np.array([1.0, 2.0, -0.5])
+    report = check_gradients(lambda x: height * float(x @ x), lambda x: 2 * height * x, point)
+    assert report.verdict == "pass"
