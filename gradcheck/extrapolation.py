@@ -14,7 +14,7 @@ Ridders 1982, Advances in Engineering Software 4:75 (extrapolated differences).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -24,11 +24,6 @@ RATIO = 4.0
 # Six standard deviations: the noise estimate itself is good to a small factor only.
 NOISE_MULTIPLE = 6.0
 TRUNCATION_SAFETY = 2.0
-ROOTS_SAFETY = 2.0
-# One-sided differences that shrink by less than this per rung may err in a root of h.
-WHOLE_POWERS = 3.5
-# Those that shrink by less than this have no limit: so the logarithm, whose slope keeps growing.
-NO_LIMIT = 1.25
 # Above this part of the scale two rungs have not shown yet that the error falls like h**2.
 UNVERIFIED_ORDER = 0.02
 # A jump in slope has to stand out by this multiple of its own bar to be believed.
@@ -41,7 +36,7 @@ CONFIRMATION = 1 / 3
 SMOOTH_SHRINKAGE = 0.2
 
 
-def _extrapolation_weights(powers: list[int]) -> tuple[float, ...]:
+def extrapolation_weights(powers: list[int]) -> tuple[float, ...]:
     """Return w with sum w_k q(h_k) = q(0) for q spanned by h**powers, h_k = RATIO**-k."""
     steps = RATIO ** -np.arange(len(powers))
     basis = steps[:, None] ** np.array(powers)
@@ -50,14 +45,12 @@ def _extrapolation_weights(powers: list[int]) -> tuple[float, ...]:
     return tuple(float(weight) for weight in np.linalg.solve(basis.T, first))
 
 
-# Central differences err in h**2, h**4, ...; second differences over h err in h, h**3, ...;
-# one-sided differences err in h, h**2, h**3, ...
-_EVEN = {count: _extrapolation_weights([2 * i for i in range(count)]) for count in (1, 2, 3, 4)}
+# Central differences err in h**2, h**4, ...; second differences over h err in h, h**3, ...
+_EVEN = {count: extrapolation_weights([2 * i for i in range(count)]) for count in (1, 2, 3, 4)}
 _ODD = {
-    count: _extrapolation_weights([0] + [2 * i - 1 for i in range(1, count)])
+    count: extrapolation_weights([0] + [2 * i - 1 for i in range(1, count)])
     for count in (1, 2, 3, 4)
 }
-_ALL = {count: _extrapolation_weights(list(range(count))) for count in (1, 2, 3, 4)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,69 +162,6 @@ def all_windows(rungs: Mapping[int, Rung], reading: Reading) -> list[Window]:
     return [_with_error(window, bare, rungs, reading) for window in bare]
 
 
-def one_sided_windows(
-    differences: Mapping[int, Rung], reading: Reading, missing: Set[int]
-) -> list[Window]:
-    """Return every window of 3 or 4 one-sided differences that needs them: some are `missing`.
-
-    Without those that move apart as steps shrink: there the slope has no limit.
-
-    Parameters
-    ----------
-    differences: (loss at h minus loss at the origin) / h, as the `central` of their rungs
-    missing: rungs whose other side could not be evaluated
-    """
-    windows = [
-        _one_sided_window([differences[top + i] for i in range(count)], top, reading)
-        for top in sorted(differences)
-        for count in (3, 4)
-        if all(top + i in differences for i in range(count))
-        and not missing.isdisjoint(range(top, top + count))
-    ]
-    return [window for window in windows if math.isfinite(window.error)]
-
-
-def _one_sided_window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
-    count = len(rungs)
-    values = [rung.central for rung in rungs]
-    spread = [w * rung.noise / rung.step for w, rung in zip(_ALL[count], rungs, strict=True)]
-    # The value at the origin is shared by all rungs, so its noise adds up linearly.
-    noise = NOISE_MULTIPLE * reading.noise_factor * math.hypot(math.hypot(*spread), sum(spread))
-    truncation = _one_sided_truncation(values, noise)
-    return Window(
-        top=top,
-        bottom=top + count - 1,
-        step=rungs[0].step,
-        estimate=_dot(_ALL[count], values),
-        truncation=truncation,
-        noise=noise,
-        jump=0.0,
-        jump_bar=math.inf,
-        error=reading.multiplier * (truncation + noise) + reading.round_off,
-        one_sided=True,
-    )
-
-
-def _one_sided_truncation(values: Sequence[float], noise: float) -> float:
-    """Return how far one-sided differences are off whose error may fall like a root of h only.
-
-    As that of x**1.5 at zero. An error of whole powers falls at least like h, by RATIO per rung.
-    """
-    gaps = [abs(one - other) for one, other in pairwise(values)]
-    if all(low <= high / WHOLE_POWERS for high, low in pairwise(gaps)):
-        return _truncation_in_all_powers(values, gain=RATIO)
-    if any(low > max(high / NO_LIMIT, noise) for high, low in pairwise(gaps)):
-        return math.inf
-    return ROOTS_SAFETY * _truncation_in_all_powers(values)
-
-
-def _truncation_in_all_powers(values: Sequence[float], gain: float = 1.0) -> float:
-    fewer, estimate = _ALL[len(values) - 1], _dot(_ALL[len(values)], values)
-    without_largest = abs(estimate - _dot(fewer, values[1:]))
-    without_smallest = abs(estimate - _dot(fewer, values[:-1]))
-    return TRUNCATION_SAFETY * max(without_largest, without_smallest / gain)
-
-
 def trusted(windows: Sequence[Window]) -> tuple[Window, bool]:
     """Return the sharpest window that meets all of smaller steps, and whether any did not."""
     best, clash = None, False
@@ -282,53 +212,6 @@ def smaller_steps_agree(windows: Sequence[Window], best: Window) -> bool:
     return len(tops) >= 3 and best.top >= min(window.top for window in agreeing) - 1
 
 
-def kink_at_origin(
-    windows: Sequence[Window], rungs: Mapping[int, Rung], reading: Reading
-) -> Window | None:
-    """Return the slopes at a kink where a jump of the slope persists to the smallest steps."""
-    significant = [window for window in windows if window.jump_is_significant]
-    persistent = [
-        window
-        for window in significant
-        if any(other.top > window.top for other in significant)
-        and all(
-            abs(other.jump - window.jump) <= other.jump_bar + window.jump_bar
-            for other in windows
-            if other.top > window.top
-        )
-    ]
-    if not persistent:
-        return None
-    kinked = [_at_kink(window, rungs, reading) for window in persistent]
-    return min(
-        (
-            window
-            for window in kinked
-            if all(window.meets_at_kink(other) for other in kinked if other.top > window.top)
-        ),
-        key=lambda window: window.slopes_error,
-    )
-
-
-def _at_kink(window: Window, rungs: Mapping[int, Rung], reading: Reading) -> Window:
-    """Return a window extrapolated anew, for a function that also bends differently on each side.
-
-    At a kink central and second differences err in all powers of h.
-    """
-    these = [rungs[index] for index in range(window.top, window.bottom + 1)]
-    weights, multiple = _ALL[len(these)], NOISE_MULTIPLE * reading.noise_factor
-    central, bend = [rung.central for rung in these], [rung.bend for rung in these]
-    jitter = [rung.noise / rung.step for rung in these]
-    return replace(
-        window,
-        estimate=_dot(weights, central),
-        truncation=_truncation_in_all_powers(central),
-        noise=multiple * _deviation(weights, jitter),
-        jump=_dot(weights, bend),
-        jump_bar=_truncation_in_all_powers(bend) + multiple * _jump_deviation(weights, jitter),
-    )
-
-
 def _window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
     count = len(rungs)
     central = [rung.central for rung in rungs]
@@ -339,13 +222,13 @@ def _window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
         top=top,
         bottom=top + count - 1,
         step=rungs[0].step,
-        estimate=_dot(_EVEN[count], central),
+        estimate=dot(_EVEN[count], central),
         truncation=_truncation(rungs, central, reading),
-        noise=multiple * _deviation(_EVEN[count], jitter),
-        jump=_dot(_ODD[count], bend),
+        noise=multiple * deviation(_EVEN[count], jitter),
+        jump=dot(_ODD[count], bend),
         # What the analytic side cannot tell apart is no jump to speak of.
         jump_bar=_jump_truncation(bend)
-        + multiple * _jump_deviation(_ODD[count], jitter)
+        + multiple * jump_deviation(_ODD[count], jitter)
         + reading.round_off,
     )
 
@@ -353,28 +236,30 @@ def _window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
 def _truncation(rungs: Sequence[Rung], central: Sequence[float], reading: Reading) -> float:
     if len(rungs) == 2 and rungs[0].step > UNVERIFIED_ORDER * reading.scale:
         return abs(central[0] - central[1])
-    fewer, estimate = _EVEN[len(rungs) - 1], _dot(_EVEN[len(rungs)], central)
-    without_largest = abs(estimate - _dot(fewer, central[1:]))
-    without_smallest = abs(estimate - _dot(fewer, central[:-1]))
+    fewer, estimate = _EVEN[len(rungs) - 1], dot(_EVEN[len(rungs)], central)
+    without_largest = abs(estimate - dot(fewer, central[1:]))
+    without_smallest = abs(estimate - dot(fewer, central[:-1]))
     # The smallest step gains a factor RATIO**2, if steps are small enough for orders to show.
     gain = RATIO if rungs[0].step > reading.scale else RATIO**2
     return TRUNCATION_SAFETY * max(without_largest, without_smallest / gain)
 
 
 def _jump_truncation(bend: Sequence[float]) -> float:
-    fewer, jump = _ODD[len(bend) - 1], _dot(_ODD[len(bend)], bend)
-    without_largest = abs(jump - _dot(fewer, bend[1:]))
-    without_smallest = abs(jump - _dot(fewer, bend[:-1]))
+    fewer, jump = _ODD[len(bend) - 1], dot(_ODD[len(bend)], bend)
+    without_largest = abs(jump - dot(fewer, bend[1:]))
+    without_smallest = abs(jump - dot(fewer, bend[:-1]))
     return TRUNCATION_SAFETY * max(
         without_largest, without_smallest / RATIO ** min(len(bend) - 1, 2)
     )
 
 
-def _deviation(weights: Sequence[float], jitter: Sequence[float]) -> float:
+def deviation(weights: Sequence[float], jitter: Sequence[float]) -> float:
+    """Return the standard deviation of weighted central differences; jitter is noise over step."""
     return math.hypot(*(w * j for w, j in zip(weights, jitter, strict=True))) / math.sqrt(2)
 
 
-def _jump_deviation(weights: Sequence[float], jitter: Sequence[float]) -> float:
+def jump_deviation(weights: Sequence[float], jitter: Sequence[float]) -> float:
+    """Return the standard deviation of weighted second differences; jitter is noise over step."""
     spread = [w * j for w, j in zip(weights, jitter, strict=True)]
     # The value at the origin is shared by all rungs, so its noise adds up linearly.
     return math.hypot(math.sqrt(2) * math.hypot(*spread), 2 * sum(spread))
@@ -441,5 +326,6 @@ def _is_refuted(
     return False
 
 
-def _dot(weights: Sequence[float], values: Sequence[float]) -> float:
+def dot(weights: Sequence[float], values: Sequence[float]) -> float:
+    """Return the weighted sum."""
     return sum(w * v for w, v in zip(weights, values, strict=True))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.directions import entry_scales
+from gradcheck.directions import Floats, entry_scales, norm
 from gradcheck.execution import Evaluator
 from gradcheck.leaves import Array
 from gradcheck.repeats import difference, grows, is_stale
@@ -63,6 +63,20 @@ def moved_away(evaluator: Evaluator, names: Sequence[str]) -> Arrays:
     scales = entry_scales(given)
     away = {name: array + AWAY * np.copysign(scales[name], array) for name, array in given.items()}
     return evaluator.bounds.turned_back(given, away)
+
+
+def effect_elsewhere(evaluator: Evaluator, scales: Mapping[str, Floats]) -> float:
+    """Return the largest effect a parameter has a little way off, 0 where none is known.
+
+    Where the gradient is about zero, at an optimum or a flat bound, that is what counts as large.
+    """
+    found = evaluator.gradient_at(moved_away(evaluator, tuple(scales)), tuple(scales))
+    effects = [
+        norm(array * scales[name])
+        for name, array in found.items()
+        if array.shape == scales[name].shape and np.all(np.isfinite(array))
+    ]
+    return max(effects, default=0.0)
 
 
 def call_gradient(evaluator: Evaluator, names: Sequence[str], value: float) -> GradientCalls:

@@ -15,9 +15,8 @@ from gradcheck.extrapolation import (
     Rung,
     Window,
     all_windows,
-    kink_at_origin,
-    one_sided_windows,
 )
+from gradcheck.one_sided import kink_at_origin, one_sided_windows
 
 Evaluate = Callable[[float], tuple[float, float]]
 

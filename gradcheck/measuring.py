@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,27 +21,25 @@ from gradcheck.directions import (
 from gradcheck.eigen import eigen_directions, eigen_note, of_usual_size
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
-from gradcheck.gradient_calls import moved_away
+from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions
-from gradcheck.noise import Noise, measure_noise, measure_rounding
+from gradcheck.noise import Noise, measure_noise
 from gradcheck.options import Directions, Method
 from gradcheck.plan import Plan
 from gradcheck.preflight import Preflight
 from gradcheck.probes import (
-    MEASURED_ROUND_OFF_UNITS,
-    ROUND_OFF_UNITS,
     Claim,
     ProbeMeasurement,
     fitting,
     measure_probe,
 )
+from gradcheck.rounding import Rounding, known_rounding, unit_of
 from gradcheck.verdict import judge, needs_another, outcome, required_resolution_for
 
 # Random directions at most, where the first leave a chance of a miss.
 MOST_PROBES = 4
-# Part of the largest effect an entry has beyond which a change is a jump, not rounding.
-JUMP = 1e-3
-# Part of that effect which the rounding of float32 may reach where terms cancel: 1e4 units.
+# Part of the largest effect an entry has which the rounding of float32 may reach where terms
+# cancel: 1e4 units.
 LARGEST_ROUNDING = 1e4 * float(np.finfo(np.float32).eps)
 
 # Noise is measured along one side of the point only, within this part of a direction.
@@ -102,7 +99,7 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
             {name: evaluator.original[name] for name in task.selected}, flight.analytic
         ).items()
     }
-    rounding = _rounding(task, flight, scales)
+    rounding = known_rounding(evaluator, flight, scales, task.seed)
     doubled = evaluator.use_double_precision()
     noise = measure_noise(evaluator, _noise_directions(task, scales))
     conditions = noise.conditions(task.plan.comparisons)
@@ -112,7 +109,7 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     effects = [norm(claim.analytic * claim.scale) for claim in claims.values()]
     effect = max(effects, default=0.0)
     if effect == 0.0 and evaluator.bounds.lower:
-        effect = _effect_elsewhere(evaluator, scales)
+        effect = effect_elsewhere(evaluator, scales)
     # All are probed before any is swept: where the time runs out, that says most.
     probed = {name: _probed(task, conditions, claim) for name, claim in claims.items()}
     measured = {name: _measure(task, conditions, probed[name], effect) for name in claims}
@@ -133,66 +130,9 @@ def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> list[dict[str
     ]
 
 
-def _effect_elsewhere(evaluator: Evaluator, scales: Mapping[str, Floats]) -> float:
-    """Return the largest effect a parameter has a little way off, 0 where none is known.
-
-    From one side, a loss that is flat at its bound is never seen to stand quite still.
-    """
-    found = evaluator.gradient_at(moved_away(evaluator, tuple(scales)), tuple(scales))
-    effects = [
-        norm(array * scales[name])
-        for name, array in found.items()
-        if array.shape == scales[name].shape and np.all(np.isfinite(array))
-    ]
-    return max(effects, default=0.0)
-
-
-@dataclass(frozen=True)
-class _Rounding:
-    """How exact a gradient can be meant: what was measured per entry, and units of the rest."""
-
-    moves: Floats
-    units: float = ROUND_OFF_UNITS
-
-
-def _rounding(task: Task, flight: Preflight, scales: Mapping[str, Floats]) -> dict[str, _Rounding]:
-    """Return how exact the gradient of each parameter can be meant."""
-    if flight.jitter:  # a random gradient says nothing about rounding
-        return {name: _Rounding(np.zeros(array.shape)) for name, array in flight.analytic.items()}
-    units = {name: _unit(dtype) for name, dtype in flight.dtypes.items()}
-    moved = {
-        unit: measure_rounding(task.evaluator, flight.analytic, unit, task.seed)
-        for unit in set(units.values())
-    }
-    effect = max(float(np.max(np.abs(g) * scales[name])) for name, g in flight.analytic.items())
-    if any(
-        np.any(moves * scales[n] > JUMP * effect) for m in moved.values() for n, moves in m.items()
-    ):
-        # At an optimum the gradient is all rounding: what it is a little way off counts there.
-        effect = max(effect, _effect_elsewhere(task.evaluator, scales))
-    most = JUMP * effect
-    # Terms that cancel exactly here may still be as large as the loss.
-    least = float(np.finfo(np.float64).eps) * abs(flight.values[0])
-    rounding = {}
-    for name, scale in scales.items():
-        if name in units:
-            moves = moved[units[name]][name]
-            # What jumps by more has left a kink, or a narrow minimum: no matter of rounding.
-            is_rounding = (moves * scale <= most) | (most == 0.0)
-            moves = np.where(is_rounding, moves, 0.0)
-            known = MEASURED_ROUND_OFF_UNITS if moves.any() else ROUND_OFF_UNITS
-            unseen = np.divide(least, scale, out=np.zeros_like(scale), where=scale > 0.0)
-            rounding[name] = _Rounding(moves + unseen, known)
-    return rounding
-
-
 def _relative(error: Floats, array: Floats) -> float:
     size = norm(array)
     return norm(error) / size if size else 0.0
-
-
-def _unit(dtype: np.dtype[Any]) -> float:
-    return float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
 
 
 def _claims(
@@ -200,7 +140,7 @@ def _claims(
     flight: Preflight,
     scales: Mapping[str, Floats],
     noise: Noise,
-    rounding: Mapping[str, _Rounding],
+    rounding: Mapping[str, Rounding],
 ) -> dict[str, Claim]:
     relative_noise = noise.deviation / abs(noise.value) if noise.value else 0.0
     claims = {}
@@ -211,7 +151,7 @@ def _claims(
             name=name,
             analytic=_movable(analytic, scale),
             scale=scale,
-            unit=_unit(dtype),
+            unit=unit_of(dtype),
             jitter=_movable(jitter, scale),
             rounding=_movable(rounding[name].moves, scale),
             units=rounding[name].units,

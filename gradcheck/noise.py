@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.directions import Floats, random_direction
+from gradcheck.directions import Floats
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import EPSILON, ROUND_OFF_UNITS_OF_LOSS, Conditions, bar_multiplier
 
@@ -36,8 +36,6 @@ SMALLEST_QUANTUM = 0.01
 # Relative difference of values that are the same but for round-off.
 SAME_VALUE = 1e-14
 FEWEST_VALUES = 3
-ROUNDING_DIRECTIONS = (2_000_000, 2_000_001)
-ROUNDING_STEP = 2.0
 
 TableState = Literal["measured", "constant", "too_small", "too_large", "not_finite"]
 
@@ -194,35 +192,3 @@ def difference_table_noise(values: npt.NDArray[Any]) -> tuple[float, TableState]
         if alternates[k] and max(three) <= AGREEMENT * min(three):
             return size * three[0], "measured"
     return 0.0, "too_large"
-
-
-def measure_rounding(
-    evaluator: Evaluator,
-    analytic: Mapping[str, Floats],
-    unit: float,
-    seed: int,
-) -> dict[str, Floats]:
-    """Return per entry how far the analytic gradient moves when the parameters move by rounding.
-
-    No gradient is more exact than that. A bias in front of a softmax or a batch normalisation has
-    a gradient of zero, computed as a sum of terms that cancel: its rounding is that of the terms.
-
-    Parameters
-    ----------
-    analytic: the gradient by parameter name
-    unit: round-off of the precision the gradient is computed in
-    seed: of the directions
-    """
-    moves = {name: np.zeros(array.shape) for name, array in analytic.items()}
-    for number in ROUNDING_DIRECTIONS:
-        originals = {name: evaluator.original[name] for name in analytic}
-        changes = {
-            name: array + ROUNDING_STEP * unit * random_direction(np.abs(array), seed, name, number)
-            for name, array in originals.items()
-        }
-        changes = evaluator.bounds.turned_back(originals, changes)
-        nearby = evaluator.gradient_at(changes, tuple(analytic))
-        for name, array in nearby.items():
-            if array.shape == moves[name].shape and np.all(np.isfinite(array)):
-                moves[name] = np.maximum(moves[name], np.abs(array - analytic[name]))
-    return {name: np.maximum(move, np.median(move)) for name, move in moves.items() if move.size}

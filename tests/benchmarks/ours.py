@@ -20,6 +20,7 @@ from gradcheck.plan import make_plan
 from gradcheck.preflight import run_preflight
 from gradcheck.probes import Claim
 from gradcheck.problem import Problem
+from gradcheck.rounding import known_rounding
 from gradcheck.verdict import outcome
 
 NAME = "gradcheck"
@@ -57,8 +58,8 @@ def prepare(problem: Problem, seed: int = 0) -> Prepared:
     plan = make_plan({name: evaluator.original[name].size for name in names}, "exhaustive")
     task = measuring.Task(evaluator, names, plan, seed, required_resolution=None)
     flight = run_preflight(evaluator, names)
-    scales = entry_scales({name: evaluator.original[name] for name in names})
-    rounding = measuring._rounding(task, flight, scales)
+    scales = entry_scales(evaluator.original, flight.analytic)
+    rounding = known_rounding(evaluator, flight, scales, seed)
     doubled = evaluator.use_double_precision()
     noise = measure_noise(evaluator, noise_directions(evaluator.original, scales, seed))
     claims = measuring._claims(task, flight, scales, noise, rounding)

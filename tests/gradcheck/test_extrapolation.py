@@ -9,10 +9,10 @@ from gradcheck.extrapolation import (
     Window,
     all_windows,
     confirmed,
-    kink_at_origin,
     smaller_steps_agree,
     trusted,
 )
+from gradcheck.one_sided import kink_at_origin
 
 READING = Reading(scale=1.0, multiplier=1.0, round_off=0.0)
 
