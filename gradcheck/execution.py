@@ -18,15 +18,16 @@ from gradcheck.diagnosis import codes
 from gradcheck.leaves import Array, as_given, as_reals, described, usable_array
 from gradcheck.parameters import flatten, named_leaves, rebuilder
 from gradcheck.problem import Problem
-from gradcheck.returned import Returned, read_gradient
+from gradcheck.returned import (
+    Returned,
+    read_complex_loss,
+    read_gradient,
+    read_loss,
+)
 
-__all__ = ["Array", "Evaluator", "LossNotScalar"]
+__all__ = ["Array", "Evaluator"]
 
 DOUBLE = np.dtype(np.float64)
-
-
-class LossNotScalar(ValueError):
-    """A loss that is not one real number."""
 
 
 class Evaluator:
@@ -104,7 +105,7 @@ class Evaluator:
             result = self._called(self.problem.loss, "loss")
         else:
             result = self._value_and_gradient()[0]
-        return cast("float", _scalar(result))
+        return cast("float", read_loss(result))
 
     def gradient(self) -> Any:
         """Return what the user's gradient returns at the working arrays.
@@ -192,7 +193,7 @@ class Evaluator:
         call = partial(loss, handed_out, *self.problem.args)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            return _complex_scalar(self._caller.call(call, "loss"))
+            return read_complex_loss(self._caller.call(call, "loss"))
 
     def call_at(
         self, changes: Mapping[str, Array], call: Callable[[], Any]
@@ -315,23 +316,3 @@ def _digest(array: Array) -> bytes:
             leading = reals.astype(DOUBLE)
             array = np.stack([leading, (reals - leading).astype(DOUBLE)])
     return blake2b(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).digest()
-
-
-def _scalar(result: Any) -> Any:
-    try:
-        array = np.asarray(result)
-    except ValueError:  # such as a pair of a number and an array
-        raise LossNotScalar(f"loss must be one real number, got {described(result)}") from None
-    if array.size != 1 or array.dtype.kind not in "fiub":
-        raise LossNotScalar(f"loss must be one real number, got {described(result)}")
-    if array.dtype.kind == "f" and array.dtype.itemsize > DOUBLE.itemsize:
-        # More digits than a float has are kept for the differences that live on them.
-        return np.longdouble(array.reshape(())[()])
-    return float(array.reshape(()))
-
-
-def _complex_scalar(result: Any) -> complex:
-    array = np.asarray(result)
-    if array.size != 1 or array.dtype.kind != "c":
-        raise LossNotScalar(f"loss must be one complex number, got {described(result)}")
-    return complex(array.reshape(()))

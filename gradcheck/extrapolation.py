@@ -2,9 +2,7 @@
 
 A rung is a central difference at one step; neighbouring rungs form a window, which is extrapolated
 to h = 0. Its error bar is the sum of separately estimated parts: truncation, noise, kink and the
-round-off of the analytic side. A window counts only if it agrees with every window of smaller
-steps ("trust from below"): steps far above the length scale of a function can agree with each
-other and still be nonsense.
+round-off of the analytic side.
 
 References
 ----------
@@ -30,8 +28,6 @@ UNVERIFIED_ORDER = 0.02
 JUMP_SIGNIFICANCE = 3.0
 # Part of its bar beyond which a jump is not noise in all likelihood.
 JUMP_HINT = 0.5
-# Part of its error bar beyond which a window of smaller steps confirms what a larger one saw.
-CONFIRMATION = 1 / 3
 # The bend of a smooth function shrinks like the step: by RATIO per rung, within this much.
 SMOOTH_SHRINKAGE = 0.2
 
@@ -160,56 +156,6 @@ def all_windows(rungs: Mapping[int, Rung], reading: Reading) -> list[Window]:
         if all(top + i in rungs for i in range(count))
     ]
     return [_with_error(window, bare, rungs, reading) for window in bare]
-
-
-def trusted(windows: Sequence[Window]) -> tuple[Window, bool]:
-    """Return the sharpest window that meets all of smaller steps, and whether any did not."""
-    best, clash = None, False
-    for window in windows:
-        smaller = (other for other in windows if other.top > window.top)
-        if all(window.meets(other) for other in smaller):
-            if best is None or window.error < best.error:
-                best = window
-        else:
-            clash = True
-    assert best is not None  # the window of smallest steps has none below it to meet
-    return best, clash
-
-
-def confirmed(windows: Sequence[Window], best: Window, scale: float) -> bool:
-    """Return whether smaller steps see the discrepancy of the best window too.
-
-    One of them within the scale has to see about the same, well beyond its own noise, and none
-    may point elsewhere: their error bars are wider, but those are several times what noise does.
-    An estimate hangs on its smallest step, so a window that ends where the best one does is no
-    second witness.
-    """
-    witnesses = [window for window in windows if window.bottom > best.bottom]
-    return all(
-        abs(window.estimate - best.estimate) <= CONFIRMATION * window.error + best.error
-        for window in witnesses
-    ) and any(
-        window.step <= scale
-        and abs(window.estimate) > CONFIRMATION * window.error
-        and 0.5 < window.estimate / best.estimate < 2.0
-        for window in witnesses
-    )
-
-
-def smaller_steps_agree(windows: Sequence[Window], best: Window) -> bool:
-    """Return whether a clash is with larger steps only: aliasing, or kinks further out.
-
-    The windows of smallest steps have to agree with each other up to the step of the best one,
-    over at least three different steps.
-    """
-    agreeing: list[Window] = []
-    for top in sorted({window.top for window in windows}, reverse=True):
-        these = [window for window in windows if window.top == top]
-        if not all(one.meets(other) for one in these for other in (*agreeing, *these)):
-            break
-        agreeing += these
-    tops = {window.top for window in agreeing} | {best.top}
-    return len(tops) >= 3 and best.top >= min(window.top for window in agreeing) - 1
 
 
 def _window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:

@@ -90,11 +90,15 @@ class LineSettings:
         """Return whether there is nothing in a window to be held against the gradient."""
         return not self.comparing or abs(window.estimate) <= max(window.error, self.negligible)
 
-    def target(self, window: Window) -> float:
-        """Return the error bar that is sharp enough, for the slope that a window shows."""
+    def needed(self, window: Window) -> float:
+        """Return the error bar that excludes what has to be, for the slope that a window shows."""
         size = max(abs(self.slope), abs(self.slope + window.estimate), self.reference)
         # Where everything is zero there is nothing to be sharp about.
-        return SHARPNESS * self.required * size if size else math.inf
+        return self.required * size if size else math.inf
+
+    def target(self, window: Window) -> float:
+        """Return the error bar that is sharp enough to stop at."""
+        return SHARPNESS * self.needed(window)
 
 
 class Ladder:

@@ -19,16 +19,9 @@ from typing import Literal
 
 from gradcheck import chebyshev
 from gradcheck.chebyshev import EXPECTED_BAR, Interval
-from gradcheck.extrapolation import (
-    RATIO,
-    Window,
-    confirmed,
-    smaller_steps_agree,
-    trusted,
-)
+from gradcheck.extrapolation import RATIO, Window
 from gradcheck.ladder import (
     ROUND_OFF_UNITS_OF_LOSS,
-    SHARPNESS,
     Conditions,
     Evaluate,
     Ladder,
@@ -36,6 +29,7 @@ from gradcheck.ladder import (
     Side,
 )
 from gradcheck.search import MAX_RUNGS, Search
+from gradcheck.trust import confirmed, smaller_steps_agree, trusted
 
 Smoothness = Literal["smooth", "kink", "noisy", "unresolved"]
 Limit = Literal["precision", "noise", "kink", "budget", "domain_edge"]
@@ -158,7 +152,7 @@ class _Conclusion:
         if best.one_sided:
             return self._without_accidents(windows, self._witnessed(windows, best))
         if self.settings.agrees(best):
-            needed = self.settings.target(best) / SHARPNESS
+            needed = self.settings.needed(best)
             if best.error <= needed:
                 return best, False
             if best.error > self.settings.enough:

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.diagnosis import codes
-from gradcheck.execution import Evaluator, LossNotScalar
+from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Arrays, GradientCalls, Mutated, call_gradient, moved_away
 from gradcheck.leaves import Array
 from gradcheck.repeats import as_double, difference, precision_of
 from gradcheck.report import Finding
+from gradcheck.returned import LossNotScalar
 
 # A step that stays inside any domain and is large enough to be noticed.
 NEARBY = 1.0 + 2.0**-20

@@ -1,4 +1,4 @@
-"""What a call of the gradient returned, as an array of real numbers per parameter."""
+"""What calls of the user's functions returned: a loss as one number, a gradient as real arrays."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import numpy as np
 
 from gradcheck.leaves import Array, as_reals, described
 from gradcheck.parameters import match
+
+
+class LossNotScalar(ValueError):
+    """A loss that is not one real number."""
 
 
 @dataclass(frozen=True)
@@ -79,3 +83,25 @@ def _array(value: Any) -> Array:
         return np.asarray(value)
     except ValueError:  # a ragged list
         return np.asarray(None)
+
+
+def read_loss(result: Any) -> Any:
+    """Return the one real number that a loss returned; raise LossNotScalar for anything else."""
+    try:
+        array = np.asarray(result)
+    except ValueError:  # such as a pair of a number and an array
+        raise LossNotScalar(f"loss must be one real number, got {described(result)}") from None
+    if array.size != 1 or array.dtype.kind not in "fiub":
+        raise LossNotScalar(f"loss must be one real number, got {described(result)}")
+    if array.dtype.kind == "f" and array.dtype.itemsize > np.dtype(np.float64).itemsize:
+        # More digits than a float has are kept for the differences that live on them.
+        return np.longdouble(array.reshape(())[()])
+    return float(array.reshape(()))
+
+
+def read_complex_loss(result: Any) -> complex:
+    """Return the one complex number that a loss returned; raise LossNotScalar for anything else."""
+    array = np.asarray(result)
+    if array.size != 1 or array.dtype.kind != "c":
+        raise LossNotScalar(f"loss must be one complex number, got {described(result)}")
+    return complex(array.reshape(()))

@@ -9,14 +9,9 @@ from __future__ import annotations
 
 import math
 
-from gradcheck.extrapolation import (
-    CONFIRMATION,
-    RATIO,
-    Window,
-    smaller_steps_agree,
-    trusted,
-)
-from gradcheck.ladder import SHARPNESS, Ladder
+from gradcheck.extrapolation import RATIO, Window
+from gradcheck.ladder import Ladder
+from gradcheck.trust import CONFIRMATION, smaller_steps_agree, trusted
 
 MAX_RUNGS = 14
 # A leap saves evaluations from this many rungs on: it takes two to see where it lands.
@@ -91,7 +86,7 @@ class Search:
 
     def _target_at_kink(self, kinked: Window) -> float:
         outside = abs(kinked.estimate) - 0.5 * abs(kinked.jump)
-        target = self.settings.target(kinked) / SHARPNESS
+        target = self.settings.needed(kinked)
         return min(target, outside / 2) if outside > CONFIRMATION * kinked.slopes_error else target
 
     def _jump(self, best: Window) -> tuple[int, ...] | None:

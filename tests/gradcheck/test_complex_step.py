@@ -16,10 +16,11 @@ from gradcheck.complex_step import (
     measure_entries_complex,
 )
 from gradcheck.directions import entry_scales, random_direction
-from gradcheck.execution import Evaluator, LossNotScalar
+from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.noise import measure_noise
 from gradcheck.probes import Claim, measure_probe
+from gradcheck.returned import LossNotScalar
 from gradcheck.verdict import outcome
 from mlp import faults, problems
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gradcheck import Problem, check, check_gradients
-from gradcheck.execution import Evaluator, LossNotScalar
+from gradcheck.execution import Evaluator
+from gradcheck.returned import LossNotScalar
 
 # Adding h and subtracting it again does not give these back, and -0.0 is not 0.0.
 AWKWARD = np.array([0.1, -0.0, 1e-300, -1e17, 1 / 3, 5e-324])

@@ -2,17 +2,9 @@
 
 import pytest
 
-from gradcheck.extrapolation import (
-    RATIO,
-    Reading,
-    Rung,
-    Window,
-    all_windows,
-    confirmed,
-    smaller_steps_agree,
-    trusted,
-)
+from gradcheck.extrapolation import RATIO, Reading, Rung, Window, all_windows
 from gradcheck.one_sided import kink_at_origin
+from gradcheck.trust import confirmed, smaller_steps_agree, trusted
 
 READING = Reading(scale=1.0, multiplier=1.0, round_off=0.0)
 
