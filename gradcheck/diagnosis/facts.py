@@ -1,0 +1,110 @@
+"""What is known when the cause of a wrong gradient is looked for, and what a hypothesis answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.diagnosis.codes import Code
+from gradcheck.directions import Floats
+
+if TYPE_CHECKING:
+    from gradcheck.diagnosis.layer_facts import LayerFacts
+
+
+@dataclass(frozen=True)
+class Sample:
+    """True values of some entries of a gradient.
+
+    Attributes
+    ----------
+    positions: flat positions of the entries in their parameter, ascending
+    values: numerical derivatives there
+    error_bars: how far those may be off
+    size: how many entries the parameter has
+    """
+
+    positions: npt.NDArray[np.int_]
+    values: Floats
+    error_bars: Floats
+    size: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every entry was measured."""
+        return len(self.positions) == self.size
+
+    def of(self, array: Floats) -> Floats:
+        """Return the entries of an array of the parameter's shape that were measured here."""
+        return array.reshape(-1)[self.positions]
+
+    def chosen(self, which: npt.NDArray[Any]) -> Sample:
+        """Return the part of it that a mask or positions within it choose."""
+        return Sample(self.positions[which], self.values[which], self.error_bars[which], self.size)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is known about a problem some of whose gradients are wrong.
+
+    Attributes
+    ----------
+    analytic: what the code under test returned, by parameter name, in flatten order
+    parameters: the parameters themselves, in float64
+    failing: names of the parameters whose gradient is wrong
+    passing: names of those whose gradient is right
+    samples: true values to fit a hypothesis on, of every failing parameter; others are kept back
+        for its proof
+    layer_of: the layer of every parameter
+    sizes: numbers that a wrong factor may turn out to be, by name
+    args: the data that loss and gradient are called with
+    network: the layers of the problem, first to last, where it exposes them
+    """
+
+    analytic: Mapping[str, Floats]
+    parameters: Mapping[str, Floats]
+    failing: tuple[str, ...]
+    passing: tuple[str, ...]
+    samples: Mapping[str, Sample]
+    layer_of: Mapping[str, str]
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    args: Sequence[Any] = ()
+    network: tuple[LayerFacts, ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One cause, and the gradient that the code under test would have returned without it.
+
+    Attributes
+    ----------
+    code: the cause
+    repaired: by name, the gradients of the parameters that it explains, as they would be without
+        it; proved by checking these
+    evidence: what speaks for it, in one sentence, with the numbers
+    suggestion: what to try; the code's own where it is ""
+    details: numbers behind the evidence, plain data
+    tries: how many alternatives of the same kind were looked at: it takes more digits to believe
+        one of many
+    layer: where the fault sits, if not where its parameters are
+    also: further causes that are part of this explanation, such as a factor of a transposed one
+    alternatives: slugs of causes that always have the same effect
+    """
+
+    code: Code
+    repaired: Mapping[str, Floats]
+    evidence: str
+    suggestion: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    tries: int = 1
+    layer: str | None = None
+    also: tuple[Code, ...] = ()
+    alternatives: tuple[str, ...] = ()
+
+
+# Proposes explanations, most specific first; proving them is not its business.
+Hypothesis = Callable[[Facts], Iterator[Explanation]]
