@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gradcheck.complex_step import Certificate
 from gradcheck.diagnosis import codes
 from gradcheck.entries import EntryMeasurement
@@ -95,9 +98,19 @@ def stopped_reports(
 
 
 def measured_report(
-    measured: Measured, original: Array, layer: str, findings: Sequence[Finding]
+    measured: Measured,
+    original: Array,
+    layer: str,
+    findings: Sequence[Finding],
+    mask: npt.NDArray[np.bool_] | None,
 ) -> ParameterReport:
-    """Return the report of one measured parameter."""
+    """Return the report of one measured parameter.
+
+    Parameters
+    ----------
+    findings: all of the report
+    mask: the wrong entries where a cause tells them
+    """
     entries, judgement, shape = measured.entries, measured.judgement, original.shape
     complete = len(entries) == measured.claim.size
     passed = judgement.verdict == "pass"
@@ -105,6 +118,7 @@ def measured_report(
     # Entries may each hide below their error bars what a probe over all of them saw.
     if wrong is not None and judgement.verdict == "fail" and not wrong.any():
         wrong = None
+    wrong = mask if wrong is None else wrong
     return ParameterReport(
         name=measured.claim.name,
         layer=layer,

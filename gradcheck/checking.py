@@ -13,9 +13,12 @@ from gradcheck.assembly import measured_report, measurement_findings, stopped_re
 from gradcheck.budget import OUT_OF_TIME, Budget
 from gradcheck.calling import TimedOut
 from gradcheck.diagnosis import codes
+from gradcheck.diagnosis.diagnose import Diagnosis, diagnose
+from gradcheck.diagnosis.gathering import gather
+from gradcheck.diagnosis.proof import Proof
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Mutated
-from gradcheck.measuring import Task, measure_parameters
+from gradcheck.measuring import Measurements, Task, measure_parameters
 from gradcheck.options import CheckOptions, Options, settle_options, takes_options
 from gradcheck.parameters import assign_layers, select_names
 from gradcheck.plan import Plan, make_plan
@@ -247,14 +250,38 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
     if places := changed_data(subject.evaluator, flight.data):
         evidence = f"the loss changed {places}"
         return _stopped(subject, mutated_data(flight.values, subject.selected, evidence))
-    findings = (*flight.findings, *measurement_findings(found.parameters, found.noise))
+    diagnosis = _diagnosed(subject, flight, found)
+    notes = measurement_findings(found.parameters, found.noise)
+    findings = (*diagnosis.findings, *flight.findings, *notes)
     reports = {
-        name: measured_report(measured, originals[name], subject.layers[name], findings)
+        name: measured_report(
+            measured, originals[name], subject.layers[name], findings, diagnosis.wrong.get(name)
+        )
         for name, measured in found.parameters.items()
     }
     for report in stopped_reports(originals, subject.layers, flight, findings):
         reports.setdefault(report.name, report)
     return tuple(reports[name] for name in subject.selected), findings, found.notes
+
+
+def _diagnosed(subject: _Subject, flight: Preflight, found: Measurements) -> Diagnosis:
+    """Return why the parameters that fail do so, as far as time allows to find out."""
+    failing = any(part.judgement.verdict == "fail" for part in found.parameters.values())
+    if not failing or subject.budget.is_spent():
+        return Diagnosis()
+    evaluator, seed = subject.evaluator, subject.options.seed
+    parameters = {n: evaluator.original[n].astype(np.float64) for n in flight.analytic}
+    facts, kept_back = gather(
+        subject.problem,
+        analytic=flight.analytic,
+        parameters=parameters,
+        measured=found.parameters,
+        layer_of=subject.layers,
+        seed=seed,
+    )
+    conditions = found.noise.conditions(subject.plan.comparisons)
+    proof = Proof(evaluator, conditions, found.parameters, kept_back, found.effect, seed)
+    return diagnose(facts, proof)
 
 
 def _notes(subject: _Subject) -> tuple[str, ...]:

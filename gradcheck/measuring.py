@@ -82,11 +82,13 @@ class Measurements:
     ----------
     parameters: by name
     noise: of the loss
+    effect: largest norm of gradient times scale among the parameters
     notes: remarks for the report
     """
 
     parameters: dict[str, Measured]
     noise: Noise
+    effect: float
     notes: tuple[str, ...] = ()
 
 
@@ -115,7 +117,7 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     measured = {name: _measure(task, conditions, probed[name], effect) for name in claims}
     if doubled:
         measured = _without_rounding(task, conditions, claims, measured, effect)
-    return Measurements(measured, noise, _notes(task, measured))
+    return Measurements(measured, noise, effect, _notes(task, measured))
 
 
 def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> list[dict[str, Floats]]:

@@ -1,0 +1,169 @@
+"""Why are gradients wrong: hypotheses are proposed, proved, and put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.diagnosis.clipped import clipped
+from gradcheck.diagnosis.codes import Code
+from gradcheck.diagnosis.constant_factor import constant_factor
+from gradcheck.diagnosis.detached import detached
+from gradcheck.diagnosis.facts import Explanation, Facts, Hypothesis
+from gradcheck.diagnosis.overwritten import overwritten_accumulation
+from gradcheck.diagnosis.pattern import wrong_part
+from gradcheck.diagnosis.proof import Proof
+from gradcheck.diagnosis.rearranged import rearranged
+from gradcheck.diagnosis.regularisation import regularisation
+from gradcheck.diagnosis.reparametrised import log_reparam
+from gradcheck.diagnosis.signal_pattern import wrong_signal
+from gradcheck.diagnosis.swapped import swapped_parameters
+from gradcheck.diagnosis.unexplained import unexplained
+from gradcheck.report import Finding
+
+# In this order: what says most about a parameter first, and of two that are equal the simpler.
+HYPOTHESES: tuple[Hypothesis, ...] = (
+    detached,
+    clipped,
+    constant_factor,
+    swapped_parameters,
+    rearranged,
+    log_reparam,
+    regularisation,
+    overwritten_accumulation,
+    wrong_part,
+)
+# Repairs that differ by less have the same effect.
+SAME_EFFECT = 1e-6
+MOST_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong, and in which entries.
+
+    Attributes
+    ----------
+    findings: most explanatory first
+    wrong: masks of the wrong entries of parameters whose cause tells them
+    """
+
+    findings: tuple[Finding, ...] = ()
+    wrong: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Proved:
+    explanation: Explanation
+    names: tuple[str, ...]
+    alternatives: tuple[str, ...]
+
+
+def diagnose(facts: Facts, proof: Proof) -> Diagnosis:
+    """Return the causes that can be proved, and the facts about what is left."""
+    unexplained_names = list(facts.failing)
+    proved: list[_Proved] = []
+    proposed = [one for hypothesis in HYPOTHESES for one in hypothesis(facts)]
+    for explanation in proposed:
+        open_part = {n: g for n, g in explanation.repaired.items() if n in unexplained_names}
+        if not open_part:
+            continue
+        names = proof.proved(replace(explanation, repaired=open_part))
+        if names:
+            others = tuple(_equal_in_effect(explanation, proposed, names))
+            proved.append(_Proved(explanation, names, others))
+            unexplained_names = [name for name in unexplained_names if name not in names]
+    findings = [*_findings(facts, proved)]
+    signal = wrong_signal(facts, unexplained_names)
+    if signal is not None:
+        findings.insert(0, signal)
+        unexplained_names = [n for n in unexplained_names if n not in signal.parameters]
+    findings += [unexplained(facts, name) for name in unexplained_names]
+    return Diagnosis(tuple(findings), _masks(facts, proved))
+
+
+def _equal_in_effect(
+    explanation: Explanation, proposed: Sequence[Explanation], names: Sequence[str]
+) -> Iterator[str]:
+    """Yield the slugs of causes that would be repaired in the same way, here."""
+    own = {explanation.code.slug, *(code.slug for code in explanation.also)}
+    yield from (slug for slug in explanation.alternatives if slug not in own)
+    told = {*own, *explanation.alternatives}
+    for other in proposed:
+        if other.code.slug in told or other.unknown or explanation.unknown:
+            continue
+        if all(
+            name in other.repaired and _is_close(other.repaired[name], explanation.repaired[name])
+            for name in names
+        ):
+            told.add(other.code.slug)
+            yield other.code.slug
+
+
+def _is_close(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    size = float(np.max(np.abs(other), initial=0.0))
+    return bool(np.all(np.abs(one - other) <= SAME_EFFECT * size))
+
+
+def _findings(facts: Facts, proved: Sequence[_Proved]) -> Iterator[Finding]:
+    """Yield a finding per cause, parameters with the same cause together, the widest first."""
+    groups: dict[tuple[str, str, str | None], list[_Proved]] = {}
+    for one in proved:
+        details = {key: _rounded(value) for key, value in one.explanation.details.items()}
+        if len(one.names) > 1 or one.explanation.unknown:
+            details = {}
+        key = (one.explanation.code.code, repr(details), one.explanation.layer)
+        groups.setdefault(key, []).append(one)
+    for group in sorted(groups.values(), key=lambda g: -sum(len(one.names) for one in g)):
+        yield from _together(facts, group)
+
+
+def _together(facts: Facts, group: Sequence[_Proved]) -> Iterator[Finding]:
+    explanation = group[0].explanation
+    names = tuple(name for name in facts.analytic if any(name in one.names for one in group))
+    evidence = _evidence(group)
+    alternatives = tuple(dict.fromkeys(slug for one in group for slug in one.alternatives))
+    layers = {facts.layer_of[name] for name in names}
+    layer = explanation.layer or (layers.pop() if len(layers) == 1 else None)
+    main = _finding(explanation.code, evidence, names, explanation)
+    yield replace(main, alternatives=alternatives, layer=layer)
+    for code in explanation.also:
+        also = _finding(code, f"together with {explanation.code.slug}: {evidence}", names, None)
+        yield replace(also, details=dict(explanation.details), layer=layer)
+
+
+def _finding(
+    code: Code, evidence: str, names: tuple[str, ...], explanation: Explanation | None
+) -> Finding:
+    details = dict(explanation.details) if explanation else {}
+    found = code.finding(evidence, names, details)
+    suggestion = explanation.suggestion if explanation else ""
+    return replace(found, suggestion=suggestion or found.suggestion)
+
+
+def _evidence(group: Sequence[_Proved]) -> str:
+    told = list(dict.fromkeys(one.explanation.evidence for one in group))
+    if len(told) == 1:
+        return told[0]
+    parts = [f"{', '.join(one.names)}: {one.explanation.evidence}" for one in group[:MOST_TOLD]]
+    more = f"; and {len(group) - MOST_TOLD} more" if len(group) > MOST_TOLD else ""
+    return "; ".join(parts) + more
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def _masks(facts: Facts, proved: Sequence[_Proved]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return the wrong entries as the causes tell them, where not all were compared."""
+    masks = {}
+    for one in proved:
+        for name in one.names:
+            if name not in facts.wrong:
+                whole = np.ones(facts.analytic[name].shape, dtype=bool)
+                masks[name] = one.explanation.unknown.get(name, whole)
+    return masks

@@ -1,0 +1,88 @@
+"""A gradient up to a constant: which one makes it fit, and what that constant is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcheck.diagnosis.causes import BATCH_SIZE_FACTOR, CONSTANT_FACTOR, SIGN_FLIP
+from gradcheck.diagnosis.codes import Code
+from gradcheck.diagnosis.constants import SAME_NUMBER, Constant, known_constants, matching
+from gradcheck.diagnosis.facts import Facts
+from gradcheck.directions import Floats, norm
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """An array divided by a constant, so that it fits what was measured.
+
+    Attributes
+    ----------
+    array: the result
+    factor: the constant
+    constant: which known one that is, up to the sign; None for any other, and for 1
+    tries: how many constants it might have been
+    """
+
+    array: Floats
+    factor: float
+    constant: Constant | None
+    tries: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing had to be divided by."""
+        return self.factor == 1.0
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the constant is known from the samples only."""
+        return self.constant is None and abs(self.factor) != 1.0
+
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """The causes that a factor like this one is, the one that says more first."""
+        return tuple(self._codes())
+
+    def _codes(self) -> Iterator[Code]:
+        if abs(self.factor) != 1.0:
+            is_size = self.constant is not None and self.constant.is_size
+            yield BATCH_SIZE_FACTOR if is_size else CONSTANT_FACTOR
+        if self.factor < 0.0:
+            yield SIGN_FLIP
+
+    @property
+    def matches(self) -> str:
+        """The factor in words: "-batch", "1/2", "1.7"."""
+        if self.constant is None:
+            return f"{self.factor:.6g}"
+        return f"-{self.constant.text}" if self.factor < 0.0 else self.constant.text
+
+
+def scaled(facts: Facts, name: str, base: Floats) -> Scaled | None:
+    """Return the array divided by the constant that makes it fit; None where none does."""
+    sample = facts.samples[name]
+    claimed = sample.of(base)
+    size = norm(claimed)
+    if size == 0.0 or not np.all(np.isfinite(base)):
+        return None
+    # Sharp entries count most, but none for more than its own rounding allows.
+    weight = 1.0 / (
+        sample.error_bars + SAME_NUMBER * np.maximum(np.abs(sample.values), size * SAME_NUMBER)
+    )
+    slope = float(np.sum(weight**2 * claimed * sample.values) / np.sum((weight * claimed) ** 2))
+    if slope == 0.0 or not np.isfinite(slope):
+        return None
+    factor, constants = 1.0 / slope, known_constants(facts.sizes, facts.args, base.shape)
+    constant = matching(factor, constants)
+    if constant is not None:
+        factor = float(np.copysign(constant.value, factor))
+    elif abs(abs(factor) - 1.0) <= SAME_NUMBER:
+        factor = float(np.sign(factor))
+    array = base / factor
+    if not facts.fits(name, array):
+        return None
+    tries = 2 * len(constants) if constant is not None else 2
+    return Scaled(array, factor, constant, tries)

@@ -1,0 +1,102 @@
+"""GC301 to GC305: which part of a parameter is wrong, where all of its wrong entries are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.diagnosis.causes import (
+    PARTIAL_ZERO,
+    SPARSE_ENTRY,
+    WRONG_BLOCK,
+    WRONG_COLUMN,
+    WRONG_ROW,
+)
+from gradcheck.diagnosis.codes import Code
+from gradcheck.diagnosis.facts import Explanation, Facts
+
+Mask = npt.NDArray[np.bool_]
+
+# Part of a row, column or block that has to be wrong: the rest may be right by accident, as where
+# both gradients are zero.
+FILLED = 0.8
+# More of a parameter than this is no part of it.
+LARGEST_PART = 0.75
+# Single entries: so many, or this part of the parameter.
+FEW_ENTRIES, FEW = 3, 0.1
+SHORTEST_RUN = 3
+
+
+def wrong_part(facts: Facts) -> Iterator[Explanation]:
+    """Propose for every failing parameter that it is wrong in a part, and right in the rest."""
+    for name in facts.failing:
+        mask = facts.wrong.get(name)
+        if mask is None or not mask.any() or mask.ndim == 0 or mask.all():
+            continue
+        found = _part(mask)
+        zeros = not facts.analytic[name][mask].any() and facts.analytic[name].any()
+        if zeros:
+            where = found[1] if found else f"{np.count_nonzero(mask):,} entries"
+            found = PARTIAL_ZERO, f"analytic 0 in {where}, where the numerical gradient is not"
+        elif found:
+            found = found[0], f"wrong in {found[1]}"
+        if found:
+            code, words = found
+            yield Explanation(
+                code=code,
+                repaired={name: facts.analytic[name]},
+                unknown={name: mask},
+                evidence=f"{words}; all other entries agree",
+                details={"count": int(np.count_nonzero(mask))},
+            )
+
+
+def _part(mask: Mask) -> tuple[Code, str] | None:
+    """Return what kind of part the wrong entries make up, and its place in words."""
+    count, size = int(np.count_nonzero(mask)), mask.size
+    hulls = [np.flatnonzero(mask.any(axis=_others(mask, axis))) for axis in range(mask.ndim)]
+    within = int(np.prod([len(hull) for hull in hulls]))
+    restricted = [axis for axis, hull in enumerate(hulls) if len(hull) < mask.shape[axis] > 1]
+    is_filled = count >= FILLED * within and within <= LARGEST_PART * size
+    if is_filled and count > 1:
+        if len(restricted) == 1 and sum(length > 1 for length in mask.shape) > 1:
+            return _slab(restricted[0], hulls[restricted[0]], mask.ndim)
+        if count >= SHORTEST_RUN and all(_is_run(hulls[axis]) for axis in restricted):
+            place = ", ".join(_span(hull) for hull in hulls)
+            return WRONG_BLOCK, f"the block [{place}]"
+    if count <= max(FEW_ENTRIES, FEW * size):
+        places = [f"[{', '.join(map(str, index))}]" for index in np.argwhere(mask)[:3]]
+        more = f" and {count - 3:,} more" if count > 3 else ""
+        noun = "entry" if count == 1 else "entries"
+        return SPARSE_ENTRY, f"{noun} {', '.join(places)}{more}"
+    return None
+
+
+def _slab(axis: int, indices: npt.NDArray[np.int_], rank: int) -> tuple[Code, str]:
+    listed = _listed(indices.tolist())
+    if axis == 0:
+        return WRONG_ROW, f"{'row' if len(indices) == 1 else 'rows'} {listed}"
+    if axis == rank - 1:
+        return WRONG_COLUMN, f"{'column' if len(indices) == 1 else 'columns'} {listed}"
+    return WRONG_BLOCK, f"index {listed} of axis {axis}"
+
+
+def _listed(indices: Sequence[int]) -> str:
+    if len(indices) > 2 and _is_run(np.array(indices)):
+        return f"{indices[0]} to {indices[-1]}"
+    more = f" and {len(indices) - 5} more" if len(indices) > 5 else ""
+    return ", ".join(map(str, indices[:5])) + more
+
+
+def _others(mask: Mask, axis: int) -> tuple[int, ...]:
+    return tuple(other for other in range(mask.ndim) if other != axis)
+
+
+def _is_run(indices: npt.NDArray[np.int_]) -> bool:
+    return bool(np.all(np.diff(indices) == 1))
+
+
+def _span(hull: npt.NDArray[np.int_]) -> str:
+    return f"{hull[0]}" if len(hull) == 1 else f"{hull[0]}:{hull[-1] + 1}"

@@ -1,0 +1,146 @@
+"""A cause is proved when the gradient repaired of it passes the check that the original failed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.assembly import Measured
+from gradcheck.diagnosis.facts import Explanation, Sample
+from gradcheck.directions import Floats, random_direction
+from gradcheck.entries import EntryMeasurement
+from gradcheck.execution import Evaluator
+from gradcheck.ladder import Conditions
+from gradcheck.probes import Claim, ProbeMeasurement, fitting, measure_probe
+from gradcheck.verdict import judge, outcome
+
+# Numbers of directions that nothing else is measured along.
+PROOF_DIRECTIONS = (4_000_000, 4_000_001)
+# Decimal digits that a repair has to get right, altogether, beyond what it got by trying.
+DIGITS = 6.0
+MOST_DIGITS_EACH = 9.0
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Puts repaired gradients through the check.
+
+    Attributes
+    ----------
+    evaluator, conditions: to measure with
+    measured: what was measured of the failing parameters
+    kept_back: entries that nothing was fitted to
+    effect: largest norm of gradient times scale among all parameters
+    seed: of the directions
+    """
+
+    evaluator: Evaluator
+    conditions: Conditions
+    measured: Mapping[str, Measured]
+    kept_back: Mapping[str, Sample]
+    effect: float
+    seed: int
+
+    def proved(self, explanation: Explanation) -> tuple[str, ...]:
+        """Return the parameters whose gradient, repaired, passes what the original failed."""
+        return tuple(name for name in explanation.repaired if self._holds(explanation, name))
+
+    def _holds(self, explanation: Explanation, name: str) -> bool:
+        measured = self.measured[name]
+        original, repaired = measured.claim, explanation.repaired[name]
+        unknown = explanation.unknown.get(name, np.zeros(original.analytic.shape, dtype=bool))
+        if not np.all(np.isfinite(repaired)):
+            return False
+        claim = _repaired(original, repaired, unknown)
+        entries = [_shifted(entry, claim) for entry in measured.entries]
+        outside = [entry for entry in entries if not unknown[entry.index]]
+        if any(outcome(entry.derivative) == "disagrees" for entry in outside):
+            return False
+        if unknown.any() and not self._are_wrong(measured.entries, unknown):
+            return False
+        probes = self._probes(claim) if claim.size else []
+        if probes and judge(probes, outside, claim, self.effect).verdict == "fail":
+            return False
+        if unknown.any() and np.array_equal(repaired, original.analytic):
+            return True  # nothing was guessed: a part is wrong, and the rest is right
+        needed = DIGITS + math.log10(max(explanation.tries, 1))
+        return self._digits(explanation, original, claim, probes) >= needed
+
+    def _are_wrong(
+        self, entries: Iterable[EntryMeasurement], unknown: npt.NDArray[np.bool_]
+    ) -> bool:
+        """Return whether some of the entries that are said to be wrong were seen to be."""
+        inside = [outcome(entry.derivative) for entry in entries if unknown[entry.index]]
+        return "disagrees" in inside
+
+    def _probes(self, claim: Claim) -> list[ProbeMeasurement]:
+        found = []
+        for number in PROOF_DIRECTIONS:
+            along = random_direction(claim.scale, self.seed, claim.name, number)
+            along = fitting(self.evaluator, self.conditions, claim.name, along)
+            found.append(measure_probe(self.evaluator, self.conditions, claim, along))
+        return found
+
+    def _digits(
+        self,
+        explanation: Explanation,
+        original: Claim,
+        claim: Claim,
+        probes: Iterable[ProbeMeasurement],
+    ) -> float:
+        """Return how many digits of the error the repair gets right where it was not fitted."""
+        name = original.name
+        sample = self.kept_back[name] if explanation.fitted else None
+        error = claim.analytic - original.analytic
+        total = 0.0
+        for entry in self.measured[name].entries:
+            if claim.scale[entry.index] == 0.0 or outcome(entry.derivative) == "undecided":
+                continue
+            position = int(np.ravel_multi_index(entry.index, error.shape)) if entry.index else 0
+            if sample is not None and position not in sample.positions:
+                continue
+            derivative = _shifted(entry, claim).derivative
+            total += _digits_of(
+                float(error[entry.index]), derivative.error_bar, derivative.discrepancy
+            )
+        if claim.size > 1:
+            # The direction of a lone entry tells the same again.
+            for probe, number in zip(probes, PROOF_DIRECTIONS, strict=True):
+                along = random_direction(claim.scale, self.seed, name, number)
+                derivative = probe.derivative
+                effect = float(np.vdot(error, along))
+                total += _digits_of(effect, derivative.error_bar, derivative.discrepancy)
+        return total
+
+
+def _digits_of(error: float, error_bar: float, rest: float) -> float:
+    """Return how many digits of an error are explained, when so much of it is left."""
+    left = max(error_bar, abs(rest))
+    if not math.isfinite(left) or abs(error) <= left:
+        return 0.0
+    return min(MOST_DIGITS_EACH, math.log10(abs(error) / left)) if left else MOST_DIGITS_EACH
+
+
+def _repaired(claim: Claim, repaired: Floats, unknown: npt.NDArray[np.bool_]) -> Claim:
+    """Return the claim that the repaired gradient makes, without the entries that are unknown."""
+    scale = np.where(unknown, 0.0, claim.scale)
+    return replace(claim, analytic=np.where(scale > 0.0, repaired, 0.0), scale=scale)
+
+
+def _shifted(entry: EntryMeasurement, claim: Claim) -> EntryMeasurement:
+    """Return what the same measurement says about another claim: discrepancies are differences."""
+    derivative = entry.derivative
+    analytic = float(claim.analytic[entry.index])
+    discrepancy = derivative.discrepancy + (entry.analytic - analytic)
+    # A derivative is known to so many digits of what it was measured against.
+    round_off = claim.units * claim.unit * max(abs(analytic), abs(entry.analytic))
+    negligible = claim.negligible * abs(analytic)
+    bar = derivative.error_bar + round_off
+    bar = max(bar, abs(discrepancy)) if abs(discrepancy) <= negligible else bar
+    return EntryMeasurement(
+        entry.index, analytic, replace(derivative, discrepancy=discrepancy, error_bar=bar)
+    )
