@@ -16,6 +16,7 @@ from gradcheck.diagnosis import codes
 from gradcheck.diagnosis.diagnose import Diagnosis, diagnose
 from gradcheck.diagnosis.gathering import gather
 from gradcheck.diagnosis.proof import Proof
+from gradcheck.diagnosis.samples import with_samples
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Mutated
 from gradcheck.measuring import Measurements, Task, measure_parameters
@@ -281,7 +282,7 @@ def _diagnosed(subject: _Subject, flight: Preflight, found: Measurements) -> Dia
     )
     conditions = found.noise.conditions(subject.plan.comparisons)
     proof = Proof(evaluator, conditions, found.parameters, kept_back, found.effect, seed)
-    return diagnose(facts, proof)
+    return diagnose(with_samples(facts, evaluator), proof)
 
 
 def _notes(subject: _Subject) -> tuple[str, ...]:

@@ -66,12 +66,12 @@ def known_constants(
     return _each_once(constants)
 
 
-def matching(factor: float, constants: Sequence[Constant]) -> Constant | None:
-    """Return the first constant that the factor is, up to its sign."""
-    for constant in constants:
+def matching(factor: float, constants: Sequence[Constant]) -> tuple[Constant | None, int]:
+    """Return the first constant that the factor is, up to its sign, and how many were tried."""
+    for tries, constant in enumerate(constants, start=1):
         if abs(abs(factor) - constant.value) <= SAME_NUMBER * constant.value:
-            return constant
-    return None
+            return constant, tries
+    return None, 1
 
 
 def _powers(sizes: Mapping[str, int]) -> list[Constant]:

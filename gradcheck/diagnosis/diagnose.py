@@ -16,6 +16,7 @@ from gradcheck.diagnosis.detached import detached
 from gradcheck.diagnosis.facts import Explanation, Facts, Hypothesis
 from gradcheck.diagnosis.overwritten import overwritten_accumulation
 from gradcheck.diagnosis.pattern import wrong_part
+from gradcheck.diagnosis.per_sample import batch_as_black_box
 from gradcheck.diagnosis.proof import Proof
 from gradcheck.diagnosis.rearranged import rearranged
 from gradcheck.diagnosis.regularisation import regularisation
@@ -35,6 +36,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     log_reparam,
     regularisation,
     overwritten_accumulation,
+    batch_as_black_box,
     wrong_part,
 )
 # Repairs that differ by less have the same effect.

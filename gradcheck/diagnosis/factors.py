@@ -76,7 +76,7 @@ def scaled(facts: Facts, name: str, base: Floats) -> Scaled | None:
     if slope == 0.0 or not np.isfinite(slope):
         return None
     factor, constants = 1.0 / slope, known_constants(facts.sizes, facts.args, base.shape)
-    constant = matching(factor, constants)
+    constant, tries = matching(factor, constants)
     if constant is not None:
         factor = float(np.copysign(constant.value, factor))
     elif abs(abs(factor) - 1.0) <= SAME_NUMBER:
@@ -84,5 +84,5 @@ def scaled(facts: Facts, name: str, base: Floats) -> Scaled | None:
     array = base / factor
     if not facts.fits(name, array):
         return None
-    tries = 2 * len(constants) if constant is not None else 2
-    return Scaled(array, factor, constant, tries)
+    # Either sign of each.
+    return Scaled(array, factor, constant, 2 * tries)

@@ -55,6 +55,10 @@ class Sample:
         return Sample(self.positions[which], self.values[which], self.error_bars[which], self.size)
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Facts:
     """All that is known about a problem some of whose gradients are wrong.
@@ -72,6 +76,8 @@ class Facts:
     layer_of: the layer of every parameter
     sizes: numbers that a wrong factor may turn out to be, by name
     args: the data that loss and gradient are called with
+    per_sample: the analytic gradient for each sample alone, by name with the samples on the first
+        axis; None where the problem cannot be cut into samples
     network: the layers of the problem, first to last, where it exposes them
     """
 
@@ -85,6 +91,7 @@ class Facts:
     layer_of: Mapping[str, str]
     sizes: Mapping[str, int] = field(default_factory=dict)
     args: Sequence[Any] = ()
+    per_sample: Callable[[], Mapping[str, Floats] | None] = _nothing
     network: tuple[LayerFacts, ...] = ()
 
     def fits(self, name: str, array: Floats) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from gradcheck.directions import Floats, random_direction
 from gradcheck.entries import EntryMeasurement
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
+from gradcheck.line import LineDerivative
 from gradcheck.probes import Claim, ProbeMeasurement, fitting, measure_probe
 from gradcheck.verdict import judge, outcome
 
@@ -90,36 +91,39 @@ class Proof:
         explanation: Explanation,
         original: Claim,
         claim: Claim,
-        probes: Iterable[ProbeMeasurement],
+        probes: Sequence[ProbeMeasurement],
     ) -> float:
         """Return how many digits of the error the repair gets right where it was not fitted."""
         name = original.name
         sample = self.kept_back[name] if explanation.fitted else None
         error = claim.analytic - original.analytic
-        total = 0.0
-        for entry in self.measured[name].entries:
-            if claim.scale[entry.index] == 0.0 or outcome(entry.derivative) == "undecided":
-                continue
-            position = int(np.ravel_multi_index(entry.index, error.shape)) if entry.index else 0
-            if sample is not None and position not in sample.positions:
-                continue
-            derivative = _shifted(entry, claim).derivative
-            total += _digits_of(
-                float(error[entry.index]), derivative.error_bar, derivative.discrepancy
+        from_entries = sum(
+            _digits_of(error[entry.index], _shifted(entry, claim).derivative)
+            for entry in self.measured[name].entries
+            if claim.scale[entry.index] > 0.0
+            and outcome(entry.derivative) != "undecided"
+            and (sample is None or _position(entry, error) in sample.positions)
+        )
+        from_probes = [
+            _digits_of(
+                float(np.vdot(error, random_direction(claim.scale, self.seed, name, number))),
+                probe.derivative,
             )
+            for probe, number in zip(probes, PROOF_DIRECTIONS, strict=True)
+        ]
         if claim.size > 1:
-            # The direction of a lone entry tells the same again.
-            for probe, number in zip(probes, PROOF_DIRECTIONS, strict=True):
-                along = random_direction(claim.scale, self.seed, name, number)
-                derivative = probe.derivative
-                effect = float(np.vdot(error, along))
-                total += _digits_of(effect, derivative.error_bar, derivative.discrepancy)
-        return total
+            return from_entries + sum(from_probes)
+        # The direction of a lone entry tells the same again, if more sharply.
+        return max(from_entries, *from_probes) if sample is None else 0.0
 
 
-def _digits_of(error: float, error_bar: float, rest: float) -> float:
-    """Return how many digits of an error are explained, when so much of it is left."""
-    left = max(error_bar, abs(rest))
+def _position(entry: EntryMeasurement, array: Floats) -> int:
+    return int(np.ravel_multi_index(entry.index, array.shape)) if entry.index else 0
+
+
+def _digits_of(error: float, derivative: LineDerivative) -> float:
+    """Return how many digits of an error are explained, when the discrepancy is left of it."""
+    left = max(derivative.error_bar, abs(derivative.discrepancy))
     if not math.isfinite(left) or abs(error) <= left:
         return 0.0
     return min(MOST_DIGITS_EACH, math.log10(abs(error) / left)) if left else MOST_DIGITS_EACH
