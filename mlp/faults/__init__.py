@@ -108,6 +108,7 @@ def _rebuilds_network_of(twin: Factory) -> Callable[[Rebuild], Factory]:
     def decorate(rebuild: Rebuild) -> Factory:
         def factory(seed: int = 0) -> Problem:
             problem = twin(seed)
+            assert problem.network is not None
             return network_problem(rebuild.__name__, rebuild(problem.network), *problem.args)
 
         return _catalogued(factory, rebuild)
