@@ -27,7 +27,7 @@ class Fault:
     bug: the function that has it. The fault takes its name, its docstring and its module from it.
     twin: makes the same problem without the fault.
     wrong: names of the parameters whose gradient is wrong, such as "layer2.weight".
-    layer: the layer whose passes have the bug; None where no single one has.
+    layer: the layer that has the bug; None where no single one has.
     exposed: causes accepted where the layers of the network are shown.
     black_box: causes accepted where they are not.
     """
@@ -126,9 +126,10 @@ def spoils_gradient(
 
     Parameters
     ----------
-    twin, wrong, layer: as in `Fault`.
+    twin, wrong: as in `Fault`.
     causes: accepted where layers are shown.
     black_box: accepted where they are not; the same causes by default.
+    layer: as in `Fault`; by default the one that has all the wrong parameters.
     """
     return _decorator(
         SpoiltGradientFault, twin, wrong=wrong, causes=causes, black_box=black_box, layer=layer
@@ -178,14 +179,16 @@ def _decorator(
     black_box: Iterable[str] | None,
     layer: str | None,
 ) -> Decorator:
-    exposed = frozenset(causes)
+    names, exposed = frozenset(wrong), frozenset(causes)
+    layers = {name.rpartition(".")[0] for name in names}
+    home = layer or (layers.pop() if len(layers) == 1 else None) or None
 
     def decorate(bug: Callable[..., Any]) -> Fault:
         return kind(
             bug=bug,
             twin=twin,
-            wrong=frozenset(wrong),
-            layer=layer,
+            wrong=names,
+            layer=home,
             exposed=exposed,
             black_box=exposed if black_box is None else frozenset(black_box),
         )
