@@ -37,7 +37,6 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     regularisation,
     overwritten_accumulation,
     batch_as_black_box,
-    wrong_part,
 )
 # Repairs that differ by less have the same effect.
 SAME_EFFECT = 1e-6
@@ -67,25 +66,34 @@ class _Proved:
 
 def diagnose(facts: Facts, proof: Proof) -> Diagnosis:
     """Return the causes that can be proved, and the facts about what is left."""
-    unexplained_names = list(facts.failing)
-    proved: list[_Proved] = []
-    proposed = [one for hypothesis in HYPOTHESES for one in hypothesis(facts)]
-    for explanation in proposed:
-        open_part = {n: g for n, g in explanation.repaired.items() if n in unexplained_names}
-        if not open_part:
-            continue
-        names = proof.proved(replace(explanation, repaired=open_part))
-        if names:
-            others = tuple(_equal_in_effect(explanation, proposed, names))
-            proved.append(_Proved(explanation, names, others))
-            unexplained_names = [name for name in unexplained_names if name not in names]
-    findings = [*_findings(facts, proved)]
-    signal = wrong_signal(facts, unexplained_names)
+    wholes = [one for hypothesis in HYPOTHESES for one in hypothesis(facts)]
+    proved = _proved(facts.failing, wholes, proof)
+    left = _left(facts.failing, proved)
+    signal = wrong_signal(facts, left)
     if signal is not None:
-        findings.insert(0, signal)
-        unexplained_names = [n for n in unexplained_names if n not in signal.parameters]
-    findings += [unexplained(facts, name) for name in unexplained_names]
+        left = [name for name in left if name not in signal.parameters]
+    proved += _proved(left, list(wrong_part(facts)), proof)
+    findings = [*_findings(facts, proved)]
+    findings = [signal, *findings] if signal is not None else findings
+    findings += [unexplained(facts, name) for name in _left(left, proved)]
     return Diagnosis(tuple(findings), _masks(facts, proved))
+
+
+def _left(names: Sequence[str], proved: Sequence[_Proved]) -> list[str]:
+    return [name for name in names if not any(name in one.names for one in proved)]
+
+
+def _proved(names: Sequence[str], proposed: Sequence[Explanation], proof: Proof) -> list[_Proved]:
+    """Return the explanations that hold, the first one for every parameter."""
+    proved: list[_Proved] = []
+    for explanation in proposed:
+        left = _left(names, proved)
+        part = {name: array for name, array in explanation.repaired.items() if name in left}
+        explained = proof.proved(replace(explanation, repaired=part)) if part else ()
+        if explained:
+            others = tuple(_equal_in_effect(explanation, proposed, explained))
+            proved.append(_Proved(explanation, explained, others))
+    return proved
 
 
 def _equal_in_effect(

@@ -15,6 +15,7 @@ from gradcheck.diagnosis.causes import (
     WRONG_ROW,
 )
 from gradcheck.diagnosis.codes import Code
+from gradcheck.diagnosis.constants import SAME_NUMBER
 from gradcheck.diagnosis.facts import Explanation, Facts
 
 Mask = npt.NDArray[np.bool_]
@@ -43,7 +44,7 @@ def wrong_part(facts: Facts) -> Iterator[Explanation]:
         elif found:
             found = found[0], f"wrong in {found[1]}"
         if found:
-            code, words = found
+            code, words = found[0], f"{found[1]}{_ratio(facts, name, mask)}"
             yield Explanation(
                 code=code,
                 repaired={name: facts.analytic[name]},
@@ -51,6 +52,20 @@ def wrong_part(facts: Facts) -> Iterator[Explanation]:
                 evidence=f"{words}; all other entries agree",
                 details={"count": int(np.count_nonzero(mask))},
             )
+
+
+def _ratio(facts: Facts, name: str, mask: Mask) -> str:
+    """Return by which factor the wrong entries are off, if it is one for all of them."""
+    sample = facts.known[name]
+    inside = sample.chosen(sample.of(mask) & (sample.values != 0.0))
+    claimed = inside.of(facts.analytic[name])
+    if len(claimed) < 2 or not claimed.any():
+        return ""
+    ratios = claimed / inside.values
+    slack = np.max(inside.error_bars / np.abs(inside.values)) + SAME_NUMBER
+    if np.ptp(ratios) > slack * np.max(np.abs(ratios)):
+        return ""
+    return f", analytic / numerical being {np.median(ratios):.5g} there"
 
 
 def _part(mask: Mask) -> tuple[Code, str] | None:
