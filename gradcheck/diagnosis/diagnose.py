@@ -21,7 +21,7 @@ from gradcheck.diagnosis.proof import Proof
 from gradcheck.diagnosis.rearranged import rearranged
 from gradcheck.diagnosis.regularisation import regularisation
 from gradcheck.diagnosis.reparametrised import log_reparam
-from gradcheck.diagnosis.signal_pattern import wrong_signal
+from gradcheck.diagnosis.signal_pattern import right_signal, wrong_signal
 from gradcheck.diagnosis.swapped import swapped_parameters
 from gradcheck.diagnosis.unexplained import unexplained
 from gradcheck.report import Finding
@@ -139,6 +139,8 @@ def _together(facts: Facts, group: Sequence[_Proved]) -> Iterator[Finding]:
     alternatives = tuple(dict.fromkeys(slug for one in group for slug in one.alternatives))
     layers = {facts.layer_of[name] for name in names}
     layer = explanation.layer or (layers.pop() if len(layers) == 1 else None)
+    if signal := right_signal(facts, names):
+        evidence = f"{evidence}; {signal}"
     main = _finding(explanation.code, evidence, names, explanation)
     yield replace(main, alternatives=alternatives, layer=layer)
     for code in explanation.also:
