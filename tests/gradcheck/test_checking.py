@@ -113,6 +113,7 @@ def test_two_two_two_network_passes_in_float64_and_in_float32():
     # Two entries are 6 % off, by rounding alone: the same code in float64 is right.
     assert report.verdict == "pass"
     assert [finding.slug for finding in report.findings] == ["limited_by_precision"]
+    assert all(part.worst_entries == () for part in report.parameters)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -204,6 +205,32 @@ def test_large_failing_parameter_is_sampled_not_swept():
     assert part.wrong is None
     assert part.wrong_count is None
     assert part.worst.relative_error == pytest.approx(1 / 3, rel=1e-6)
+
+
+def test_the_worst_entries_are_the_wrong_ones_furthest_off_first():
+    factors = np.ones((3, 4))
+    factors[0, 1], factors[2, 0], factors[1, 3] = 1.5, 3.0, 2.0
+
+    def gradient(parameters):
+        return {"W": 2 * parameters["W"] * factors, "b": 2 * parameters["b"]}
+
+    start = {"W": np.ones((3, 4)), "b": np.ones(2)}
+    report = check_gradients(
+        lambda p: float(np.sum(p["W"] ** 2) + np.sum(p["b"] ** 2)), gradient, start
+    )
+    found = report["W"].worst_entries
+    assert [entry.index for entry in found] == [(2, 0), (1, 3), (0, 1)]
+    assert [entry.analytic for entry in found] == [6.0, 4.0, 3.0]
+    assert found[0] == report["W"].worst
+    assert report["b"].worst_entries == ()
+
+
+def test_five_wrong_entries_at_most_are_kept_with_their_values():
+    report = check_gradients(lambda x: float(x @ x), lambda x: 3 * x, np.arange(1.0, 10.0))
+    entries = report["x"].worst_entries
+    assert len(entries) == 5
+    ratios = [abs(entry.analytic - entry.numerical) / entry.error_bar for entry in entries]
+    assert ratios == sorted(ratios, reverse=True)
 
 
 def test_one_wrong_entry_among_many_is_caught_by_probes_alone():
