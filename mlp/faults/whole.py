@@ -137,7 +137,7 @@ def read_by_columns(gradient: NetworkParameters) -> None:
 
 @spoils_gradient(correct_deep, wrong={"layer1.weight"}, causes={"wrong_memory_order"})
 def reshaped_without_transposing(gradient: NetworkParameters) -> None:
-    """layer1.weight's gradient, computed as (out, in), is reshaped where transposing is meant."""
+    """layer1.weight's gradient has its numbers in disorder: a reshape where a .T is meant."""
     weight = gradient["layer1"]["weight"]
     gradient["layer1"]["weight"] = weight.T.reshape(weight.shape)
 

@@ -1,33 +1,11 @@
 """Whole checks: every fault is blamed on its parameters, every correct problem passes."""
 
-import itertools
-
 import numpy as np
 import pytest
 
 from gradcheck import Problem, check, check_gradients
 from mlp import faults, problems
 
-WEIGHTS = {"layer1.weight", "layer2.weight", "layer3.weight"}
-BIASES = {"layer1.bias", "layer2.bias", "layer3.bias"}
-BELOW_THIRD = {"layer1.weight", "layer1.bias", "layer2.weight", "layer2.bias"}
-WRONG = {
-    "transposed_weight": {"layer2.weight"},
-    "missing_batch_mean": WEIGHTS | BIASES,
-    "factor_two": {"layer2.weight"},
-    "bias_sign": {"layer2.bias"},
-    "missing_activation_derivative": BELOW_THIRD,
-    "activation_for_derivative": BELOW_THIRD,
-    "bias_first_sample": {"layer2.bias"},
-    "zeroed_column": {"layer2.weight"},
-    "entry_off_by_percent": {"layer2.weight"},
-    "entry_off_by_1e_5": {"layer2.weight"},
-    "swapped_parameters": {"layer1.bias", "layer2.bias"},
-    "rolled_rows": {"layer2.weight"},
-    "detached_layer": {"layer1.weight", "layer1.bias"},
-    "decay_in_gradient_only": WEIGHTS,
-    "wrong_layer": {"layer2.bias"},
-}
 NETWORK_SEEDS = range(20)
 
 
@@ -38,36 +16,31 @@ def failing(report):
 def truly_wrong_entries(fault, seed):
     """The entries in which a fault's gradient differs from that of its correct twin."""
     wrong = faults.FAULTS[fault](seed)
-    square = {"transposed_weight", "swapped_parameters", "wrong_layer"}
-    twin = (faults.correct_square if fault in square else faults.correct)(seed)
+    twin = faults.FAULTS[fault].twin(seed)
     given, truth = (
         wrong.gradient(wrong.parameters, *wrong.args),
         twin.gradient(twin.parameters, *twin.args),
     )
     return {
-        f"{layer}.{key}": np.abs(given[layer][key] - truth[layer][key])
-        > 1e-9 * np.abs(truth[layer][key]).max()
-        for layer, key in itertools.product(truth, ("weight", "bias"))
+        f"{layer}.{key}": np.abs(given[layer][key] - values[key]) > 1e-9 * np.abs(values[key]).max()
+        for layer, values in truth.items()
+        for key in values
     }
 
 
-def test_every_fault_of_the_gallery_is_listed_here():
-    assert set(WRONG) == set(faults.FAULTS)
-
-
 @pytest.mark.parametrize("effort", ["quick", "auto"])
-@pytest.mark.parametrize("fault", WRONG)
+@pytest.mark.parametrize("fault", faults.FAULTS)
 @pytest.mark.parametrize(
-    "seeds", [range(4), pytest.param(NETWORK_SEEDS, marks=pytest.mark.slow)], ids=["some", "all"]
+    "seeds", [range(1), pytest.param(NETWORK_SEEDS, marks=pytest.mark.slow)], ids=["one", "all"]
 )
 def test_fault_is_blamed_on_exactly_its_parameters(fault, effort, seeds):
     for seed in seeds:
         report = check(faults.FAULTS[fault](seed), effort=effort)
-        assert failing(report) == WRONG[fault], f"network seed {seed}"
+        assert failing(report) == faults.FAULTS[fault].wrong, f"network seed {seed}"
         assert not any(part.verdict == "inconclusive" for part in report.parameters)
 
 
-@pytest.mark.parametrize("fault", WRONG)
+@pytest.mark.parametrize("fault", faults.FAULTS)
 def test_wrong_entries_are_exactly_the_wrong_ones(fault):
     report = check(faults.FAULTS[fault](0))
     for name, mask in truly_wrong_entries(fault, 0).items():
