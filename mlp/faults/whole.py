@@ -31,7 +31,7 @@ def transposed_weight(gradient: NetworkParameters) -> None:
     gradient["layer2"]["weight"] = gradient["layer2"]["weight"].T.copy()
 
 
-@spoils_gradient(correct_square, wrong={"layer2.weight"}, causes={"transposed"})
+@spoils_gradient(correct_square, wrong={"layer2.weight"}, causes={"transposed", "constant_factor"})
 def transposed_and_doubled(gradient: NetworkParameters) -> None:
     """layer2.weight's gradient is transposed and doubled: two slips in one line."""
     gradient["layer2"]["weight"] = 2 * gradient["layer2"]["weight"].T
