@@ -35,13 +35,15 @@ READINGS_OF_UNDIVIDED = 3
 # Evaluations that an error may take per halving, and in all, before the search is given up.
 EVALUATIONS_PER_HALVING = 40
 MOST_EVALUATIONS = 6_000
+# Evaluations without a find, after which what the probes could not see is left alone.
+PATIENCE = 60
 # Random entries moved together, and part of all: they show nothing unless errors are dense.
 FEWEST_MOVED, MOST_MOVED, PART_MOVED = 4, 32, 1 / 16
 # Times that has to be seen, and random entries that are then compared.
 SEEN, SAMPLED = 2, 16
 # Part of sampled entries that is too many to locate all, and that makes a region wrong.
 DENSE, REGION_WRONG = 0.25, 0.5
-# Entries of a region that are compared first, and at most.
+# Entries of a region that are compared first, and of all regions at most.
 REGION_SAMPLED, LARGEST_MEASURED_REGION = 8, 1_000
 
 
@@ -114,13 +116,14 @@ class _Search:
         self.shape = found.claim.analytic.shape
         self.regions: list[Region] = []
         self._examined: list[Region] = []
+        self._left = LARGEST_MEASURED_REGION
         self._aside = 0
         self.sampled: frozenset[int] = frozenset()
         self.dense = False
         # Entries of regions that are too large to compare each are left out.
         self.active: Positions = np.flatnonzero(found.claim.scale)
         self._blocks: list[Block] = []
-        self._started = found.evaluator.evaluations
+        self._started = self._last_find = found.evaluator.evaluations
         self._looked_around = False
 
     def run(self) -> bool:
@@ -148,10 +151,10 @@ class _Search:
         return self._read(Block(self.active, (sharper,), undivided=True), FEWEST_READINGS)
 
     def _search(self, root: Block) -> None:
-        self._blocks, regions = [root], len(self.regions)
+        self._blocks, regions, self._looked_around = [root], len(self.regions), False
         # Once there is a new region, what blocks saw of it is not known: all start anew.
         while self._blocks and len(self.regions) == regions:
-            if self._is_exhausted() or self.dense:
+            if self._is_exhausted() or self.dense or self._is_fruitless():
                 return
             block = max(self._blocks, key=lambda block: block.loudness)
             self._blocks.remove(block)
@@ -182,7 +185,10 @@ class _Search:
 
     def _compare(self, positions: Sequence[int] | Positions) -> None:
         """Compare entries on their own, and take what is found off all that blocks have seen."""
+        wrong = len(self.found.wrong)
         errors = self.found.compare(positions)
+        if len(self.found.wrong) > wrong:
+            self._last_find = self.found.evaluator.evaluations
         for position, (error, _) in errors.items():
             self.slopes.correct(position, error)
         self._blocks = [block.without(errors) for block in self._blocks]
@@ -218,7 +224,8 @@ class _Search:
             chosen = self._chosen(self.active, SAMPLED)
             self.sampled = frozenset(chosen.tolist())
             self._compare(chosen)
-            self.dense = self._wrong_part(chosen) >= DENSE
+            # Of a small parameter that was everything.
+            self.dense = chosen.size < self.active.size and self._wrong_part(chosen) >= DENSE
 
     def _look_at_crowd(self) -> None:
         region = crowded(self.found.wrong, self.shape, self._examined)
@@ -234,7 +241,8 @@ class _Search:
         if self._wrong_part(chosen) < REGION_WRONG:
             return False
         self.regions.append(region)
-        if inside.size <= LARGEST_MEASURED_REGION:
+        if inside.size <= self._left:
+            self._left -= inside.size
             before = self.found.evaluator.evaluations
             self._compare(inside)
             self._aside += self.found.evaluator.evaluations - before
@@ -269,6 +277,14 @@ class _Search:
         direction = np.zeros(claim.analytic.size)
         direction[self.active] = self.slopes.draw(self.active)
         return self.found.nothing_is_left_along(direction.reshape(self.shape))
+
+    def _is_fruitless(self) -> bool:
+        """Return whether the probes are explained and nothing was found for a while.
+
+        Blocks are seen more sharply than the probes were, down to what is no mistake.
+        """
+        since = self.found.evaluator.evaluations - self._last_find
+        return since > PATIENCE and self.found.explain(self.probes)
 
     def _is_exhausted(self) -> bool:
         """Return whether the time, or what the errors found are worth in evaluations, is spent."""

@@ -13,8 +13,8 @@ from gradcheck.quick_slopes import Positions, QuickSlopes
 
 # Slices that a slope may point to, before it points to none.
 MOST_CANDIDATES = 2
-# Wrong entries in one slice, and part of all of them, that are no accident.
-FEWEST_CROWDED, PART_CROWDED = 5, 0.5
+# Wrong entries in one slice that are no accident: so many, and so many times what is expected.
+FEWEST_CROWDED, CROWDING = 5, 4.0
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,15 @@ def lone_region(slopes: QuickSlopes, block: Block, shape: tuple[int, ...]) -> Re
 def crowded(
     wrong: Collection[int], shape: tuple[int, ...], known: Collection[Region]
 ) -> Region | None:
-    """Return a slice that holds more of the wrong entries than by accident, unless it is known."""
-    if len(wrong) < FEWEST_CROWDED:
+    """Return a slice that holds more of the wrong entries than by accident, known ones apart."""
+    positions = np.array(sorted(wrong), dtype=int)
+    for region in known:
+        positions = np.setdiff1d(positions, slice_of(region, positions, shape))
+    if len(shape) < 2 or positions.size < FEWEST_CROWDED:
         return None
-    places = np.unravel_index(np.fromiter(wrong, int), shape)
-    for axis, place in enumerate(places):
-        counts = np.bincount(place, minlength=shape[axis])
-        index = int(counts.argmax())
-        region = Region(axis, (index,))
-        is_accident = len(wrong) > PART_CROWDED * shape[axis]
-        most = counts[index] >= max(FEWEST_CROWDED, PART_CROWDED * len(wrong))
-        if most and not is_accident and region not in known:
-            return region
+    for axis, place in enumerate(np.unravel_index(positions, shape)):
+        counts = np.bincount(place)
+        expected = positions.size / shape[axis]
+        if counts.max() >= FEWEST_CROWDED + CROWDING * expected:
+            return Region(axis, (int(counts.argmax()),))
     return None
