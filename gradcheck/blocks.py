@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.directions import Floats
 from gradcheck.quick_slopes import Positions, Reading
 
 # Deviations from which on a slope is not zero, and within which an entry explains it.
@@ -138,4 +137,3 @@ def lone_candidates(block: Block) -> Positions:
 def _by_accident(block: Block, part: float) -> float:
     """Return how many entries are expected to leave so small a part of the readings unexplained."""
     return block.positions.size * (2.0 * part) ** (len(block.readings) - 1)
-

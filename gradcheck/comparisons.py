@@ -76,9 +76,9 @@ class Comparisons:
     def _is_explained(self, along: Floats, seen: LineDerivative) -> bool:
         if outcome(seen) == "undecided":
             return False
-        found = sum(e.derivative.discrepancy * along[e.index] for e in self.wrong.values())
+        found = sum(e.derivative.discrepancy * float(along[e.index]) for e in self.wrong.values())
         jump = abs(seen.jump) / 2 if seen.smoothness == "kink" else 0.0
-        return abs(seen.discrepancy - found) <= seen.error_bar + jump + self._doubt(along)
+        return bool(abs(seen.discrepancy - found) <= seen.error_bar + jump + self._doubt(along))
 
     def nothing_is_left_along(self, direction: Floats) -> bool:
         """Return whether the loss agrees along a new direction once the wrong entries are right."""
@@ -92,4 +92,5 @@ class Comparisons:
 
     def _doubt(self, along: Floats) -> float:
         """Return how far the errors of the wrong entries may be off along a direction."""
-        return sum(e.derivative.error_bar * abs(along[e.index]) for e in self.wrong.values())
+        bars = [e.derivative.error_bar * abs(float(along[e.index])) for e in self.wrong.values()]
+        return sum(bars)

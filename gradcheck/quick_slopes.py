@@ -28,15 +28,20 @@ LARGEST_STEP = 0.125
 RATIO = 4.0
 # Noise of a pair of central, or of one-sided, differences, extrapolated, over the larger step.
 CENTRAL_NOISE, SIDE_NOISE = 3.02, 7.6
-# Deviations of the noise that a slope is taken to be off by, what truncates included.
+# Deviations of the noise that a slope is taken to be off by.
 DEVIATIONS = 3.0
+# How many deviations of the gradient's rounding what is known of it stands for.
+BAR_OF_ROUND_OFF = 4.0
+# Other lines may be truncated somewhat more than the one that was resolved.
+TRUNCATION_SAFETY = 2.0
 # Slopes of neighbouring pairs of steps that differ by less than this multiple of the noise agree.
 AGREEMENT = 4.0
 # Pairs of steps that are tried at most: the last are 4e6 times smaller than the first.
 MOST_PAIRS = 12
 # A line that bends this many times more than another one has a kink within its steps.
-LARGEST_BEND = 30.0
+LARGEST_BEND = 10.0
 RETRIES = 2
+REFINEMENT = 16.0
 # Rounding of the products that make up a slope, relative to it, and a number that is not zero.
 SMALLEST_DEVIATION, TINY = 1e-11, float(np.finfo(np.float64).tiny)
 # Smaller blocks bend less, so that they may be given larger steps.
@@ -110,10 +115,16 @@ class QuickSlopes:
         )
         self.step = min(FIRST_STEP_FACTOR * first_step(1.0, conditions), LARGEST_STEP)
         self._bend = math.inf
+        self._truncated = 0.0
 
     def correct(self, position: int, error: float) -> None:
         """Take the error of an entry, true minus claimed, off all slopes from now on."""
         self.analytic[position] = self._claimed[position] + error
+
+    def refine(self) -> None:
+        """Take smaller steps from now on, as what was seen did not hold."""
+        self.step /= REFINEMENT
+        self._truncated, self._bend = 0.0, self._bend / REFINEMENT**2
 
     def draw(self, positions: Positions) -> Floats:
         """Return a new random direction of these entries, turned so that ahead is in bounds."""
@@ -141,27 +152,39 @@ class QuickSlopes:
             if rungs[-2].step < smallest:
                 break
         self.step, self._bend = rungs[-3].step, larger.bend + larger.noise
-        reading = self._reading(larger)
-        return replace(reading, deviation=max(reading.deviation, abs(larger.value - smaller.value)))
+        self._truncated = TRUNCATION_SAFETY * abs(larger.value - smaller.value)
+        return self._reading(larger)
 
     def along(self, positions: Positions, weights: Floats) -> Reading:
         """Return the slope along a direction."""
-        step, bend = self._step_of(positions), self._bend
-        for _ in range(1 + RETRIES):
-            rungs = [self._rung(positions, weights, h) for h in (step, step / RATIO)]
-            pair = self._pair(positions, *rungs)
-            if pair.bend <= LARGEST_BEND * (bend + pair.noise):
+        step = self._step_of(positions)
+        first = pair = self._pair_at(positions, weights, step)
+        allowed = LARGEST_BEND * self._bend
+        for _ in range(RETRIES):
+            if pair.bend <= allowed + LARGEST_BEND * pair.noise:
                 return self._reading(pair)
-            step, bend = step / RATIO**2, bend / RATIO**4
-        return replace(self._reading(pair), deviation=pair.bend)
+            step, allowed = step / REFINEMENT, allowed / REFINEMENT**2
+            pair = self._pair_at(positions, weights, step)
+            if abs(pair.value - first.value) <= AGREEMENT * pair.noise:
+                # It does bend more, and has no kink.
+                self._bend = max(self._bend, first.bend)
+                return self._reading(first)
+        return replace(self._reading(pair), deviation=max(pair.bend, pair.noise))
 
     def _step_of(self, positions: Positions) -> float:
-        grown = self.step * (self.claim.size / max(positions.size, 1)) ** GROWTH
+        grown = self.step * math.pow(self.claim.size / max(positions.size, 1), GROWTH)
         return max(self.step, min(grown, LARGEST_STEP))
 
     def _reading(self, pair: _Pair) -> Reading:
-        deviation = DEVIATIONS * pair.noise + SMALLEST_DEVIATION * abs(pair.value)
-        return Reading(pair.weights, pair.value, max(deviation, TINY))
+        # Where a line bends more, it is truncated more: h**4 against h**2.
+        bend = pair.bend / self._bend if self._bend else 1.0
+        deviation = max(DEVIATIONS * pair.noise, self._truncated * max(bend, 1.0) ** 2)
+        deviation += SMALLEST_DEVIATION * abs(pair.value) + TINY
+        return Reading(pair.weights, pair.value, deviation)
+
+    def _pair_at(self, positions: Positions, weights: Floats, step: float) -> _Pair:
+        rungs = [self._rung(positions, weights, h) for h in (step, step / RATIO)]
+        return self._pair(positions, *rungs)
 
     def _pair(self, positions: Positions, larger: _Rung, smaller: _Rung) -> _Pair:
         central, noise = (larger.central, smaller.central), CENTRAL_NOISE
@@ -183,7 +206,8 @@ class QuickSlopes:
     def _round_off(self, positions: Positions, weights: Floats) -> float:
         products = self.analytic[positions] * weights
         jitter = norm(self._inexactness[positions] * weights)
-        return self.claim.units * self.claim.unit * norm(products) + jitter
+        units = self.claim.units * self.claim.unit / BAR_OF_ROUND_OFF
+        return units * norm(products) + jitter / BAR_OF_ROUND_OFF
 
     def _rung(self, positions: Positions, weights: Floats, step: float) -> _Rung:
         right, ahead = self._moved(positions, step * weights)
