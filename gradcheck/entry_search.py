@@ -12,7 +12,7 @@ from gradcheck.comparisons import DEVIATIONS_PER_BAR, Comparisons
 from gradcheck.directions import Floats
 from gradcheck.probes import ProbeMeasurement
 from gradcheck.quick_slopes import Positions, QuickSlopes, Reading
-from gradcheck.regions import Region, crowded, lone_region, slice_of
+from gradcheck.regions import Region, common, crowded, lone_region, slice_of
 from gradcheck.verdict import outcome
 
 # Blocks up to here are compared entry by entry.
@@ -68,6 +68,8 @@ class EntrySearch:
 
     def run(self) -> bool:
         """Search until all is explained or nothing more is found; return whether all is."""
+        if self._is_exhausted():
+            return False
         root = self._seen_root()
         while not self._is_exhausted():
             before = len(self.found.wrong), len(self.regions)
@@ -108,15 +110,13 @@ class EntrySearch:
 
     def _take_step(self, block: Block) -> None:
         """Find out more about a block that is not empty."""
-        size, readings = block.positions.size, len(block.readings)
-        if size <= SMALLEST_BLOCK:
+        if block.positions.size <= SMALLEST_BLOCK:
             self._compare(block.positions)
             return
         candidates = lone_candidates(block)
-        fewest = READINGS_OF_UNDIVIDED if block.undivided else FEWEST_READINGS
-        if readings < (MOST_READINGS if candidates.size > 1 else 0 if candidates.size else fewest):
-            more = self._read(block, readings + 1)
-            self._blocks += [more] if len(more.readings) > readings else self._halves(block)
+        if _needs_another(block, candidates.size):
+            more = self._read(block, len(block.readings) + 1)
+            self._blocks += self._halves(block) if more is block else [more]
         elif candidates.size:
             self._blocks.append(block)
             self._compare(candidates[:1])
@@ -172,6 +172,9 @@ class EntrySearch:
             chosen = self._chosen(self.active, SAMPLED)
             self.sampled = frozenset(chosen.tolist())
             self._compare(chosen)
+            region = common(self.sampled & self.found.wrong.keys(), self.shape)
+            if region is not None and self._is_wrong(region):
+                return
             # Of a small parameter that was everything.
             self.dense = chosen.size < self.active.size and self._wrong_part(chosen) >= DENSE
 
@@ -242,6 +245,14 @@ class EntrySearch:
         worth = EVALUATIONS_PER_HALVING * halvings * (1 + len(self.found.wrong))
         spent = self.found.evaluator.evaluations - self._started - self._aside
         return spent >= min(worth, MOST_EVALUATIONS) or self.found.budget.is_spent()
+
+
+def _needs_another(block: Block, candidates: int) -> bool:
+    """Return whether another slope would tell which of the candidates it is, or that none is."""
+    if candidates == 1:
+        return False
+    alone = READINGS_OF_UNDIVIDED if block.undivided else FEWEST_READINGS
+    return len(block.readings) < (MOST_READINGS if candidates else alone)
 
 
 def _clarity(probe: tuple[Floats, ProbeMeasurement]) -> float:

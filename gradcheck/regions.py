@@ -15,6 +15,8 @@ from gradcheck.quick_slopes import Positions, QuickSlopes
 MOST_CANDIDATES = 2
 # Wrong entries in one slice that are no accident: so many, and so many times what is expected.
 FEWEST_CROWDED, CROWDING = 5, 4.0
+# Of a random sample, so many wrong ones in one slice and none elsewhere are none either.
+FEWEST_COMMON = 4
 
 
 @dataclass(frozen=True)
@@ -79,4 +81,15 @@ def crowded(
         expected = positions.size / shape[axis]
         if counts.max() >= FEWEST_CROWDED + CROWDING * expected:
             return Region(axis, (int(counts.argmax()),))
+    return None
+
+
+def common(wrong: Collection[int], shape: tuple[int, ...]) -> Region | None:
+    """Return the slice that all wrong entries of a random sample share, None where none is."""
+    if len(shape) < 2 or len(wrong) < FEWEST_COMMON:
+        return None
+    places = np.unravel_index(np.array(sorted(wrong), dtype=int), shape)
+    for axis, place in enumerate(places):
+        if shape[axis] > 1 and np.all(place == place[0]):
+            return Region(axis, (int(place[0]),))
     return None
