@@ -88,7 +88,7 @@ def test_the_positions_of_a_slice():
 
 
 def test_a_slice_with_most_of_the_wrong_entries_is_crowded():
-    column = [7 + 20 * row for row in range(6)]
+    column = [7 + 20 * row for row in range(7)]
     assert crowded([*column, 3, 58], (10, 20), ()) == Region(1, (7,))
     assert crowded([*column, 3, 58], (10, 20), [Region(1, (7,))]) is None
 
