@@ -38,10 +38,10 @@ TRUNCATION_SAFETY = 2.0
 AGREEMENT = 4.0
 # Pairs of steps that are tried at most: the last are 4e6 times smaller than the first.
 MOST_PAIRS = 12
-# A line that bends this many times more than another one has a kink within its steps.
+# A line that bends this many times more than another one may have a kink within its steps: that
+# often, steps that are that many times smaller are tried.
 LARGEST_BEND = 10.0
-RETRIES = 2
-REFINEMENT = 16.0
+RETRIES, REFINEMENT = 2, 16.0
 # Rounding of the products that make up a slope, relative to it, and a number that is not zero.
 SMALLEST_DEVIATION, TINY = 1e-11, float(np.finfo(np.float64).tiny)
 # Smaller blocks bend less, so that they may be given larger steps.
@@ -157,18 +157,19 @@ class QuickSlopes:
 
     def along(self, positions: Positions, weights: Floats) -> Reading:
         """Return the slope along a direction."""
-        step = self._step_of(positions)
+        step, allowed = self._step_of(positions), LARGEST_BEND * self._bend
         first = pair = self._pair_at(positions, weights, step)
-        allowed = LARGEST_BEND * self._bend
         for _ in range(RETRIES):
             if pair.bend <= allowed + LARGEST_BEND * pair.noise:
-                return self._reading(pair)
+                break
             step, allowed = step / REFINEMENT, allowed / REFINEMENT**2
             pair = self._pair_at(positions, weights, step)
             if abs(pair.value - first.value) <= AGREEMENT * pair.noise:
                 # It does bend more, and has no kink.
                 self._bend = max(self._bend, first.bend)
                 return self._reading(first)
+        if pair.bend <= allowed + LARGEST_BEND * pair.noise:
+            return self._reading(pair)
         return replace(self._reading(pair), deviation=max(pair.bend, pair.noise))
 
     def _step_of(self, positions: Positions) -> float:
