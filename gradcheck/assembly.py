@@ -29,6 +29,8 @@ from gradcheck.verdict import (
 
 # Parameters that evidence tells apart.
 MOST_LISTED = 3
+# Wrong entries that a report keeps with their values: enough to see what they have in common.
+MOST_ENTRIES = 5
 # Here the gradient is not known to be right.
 _KINKS_NEARBY = replace(
     codes.KINK,
@@ -136,6 +138,7 @@ def measured_report(
         findings=_about(measured.claim.name, findings),
         required=measured.claim.required,
         miss_chance=judgement.miss_chance,
+        worst_entries=_worst_entries(() if passed else entries),
     )
 
 
@@ -244,14 +247,24 @@ def _worst(entries: Sequence[EntryMeasurement]) -> Comparison | None:
     measured = [entry for entry in entries if math.isfinite(entry.derivative.error_bar)]
     if not measured:
         return None
-    worst = max(measured, key=_excess)
-    derivative = worst.derivative
+    return _comparison(max(measured, key=_excess))
+
+
+def _worst_entries(entries: Sequence[EntryMeasurement]) -> tuple[Comparison, ...]:
+    """Return the entries furthest beyond their error bars, worst first; in order where equal."""
+    wrong = [entry for entry in entries if outcome(entry.derivative) == "disagrees"]
+    wrong.sort(key=_excess, reverse=True)
+    return tuple(_comparison(entry) for entry in wrong[:MOST_ENTRIES])
+
+
+def _comparison(entry: EntryMeasurement) -> Comparison:
+    derivative = entry.derivative
     return Comparison(
-        index=worst.index,
-        analytic=worst.analytic,
+        index=entry.index,
+        analytic=entry.analytic,
         numerical=derivative.value,
         error_bar=derivative.error_bar,
-        relative_error=_relative(derivative.discrepancy, worst.analytic, derivative.value),
+        relative_error=_relative(derivative.discrepancy, entry.analytic, derivative.value),
     )
 
 

@@ -39,11 +39,13 @@ def factor_evidence(found: Scaled) -> str:
     if found.codes == (SIGN_FLIP,):
         return "analytic / numerical is -1 in every entry"
     told = f"analytic / numerical is {found.factor:.6g} in every entry"
-    if found.constant is None:
+    constant = found.constant
+    if constant is None or constant.text == f"{constant.value:.6g}":
         return told
-    if found.constant.origin:
-        return f"{told}; {found.constant.text.replace('1/', '')} is {found.constant.origin}"
-    return told if found.matches == f"{found.factor:.6g}" else f"{told}, which is {found.matches}"
+    if constant.origin:
+        return f"{told}; {constant.text.replace('1/', '')} is {constant.origin}"
+    sign = "-" if found.factor < 0.0 else ""
+    return f"{told}, which is {sign}{constant.text.replace(BATCH, 'batch size')}"
 
 
 def _alternatives(found: Scaled, rank: int) -> tuple[str, ...]:

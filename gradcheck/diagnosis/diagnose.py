@@ -21,7 +21,7 @@ from gradcheck.diagnosis.proof import Proof
 from gradcheck.diagnosis.rearranged import rearranged
 from gradcheck.diagnosis.regularisation import regularisation
 from gradcheck.diagnosis.reparametrised import log_reparam
-from gradcheck.diagnosis.signal_pattern import wrong_signal
+from gradcheck.diagnosis.signal_pattern import right_signal, wrong_signal
 from gradcheck.diagnosis.swapped import swapped_parameters
 from gradcheck.diagnosis.unexplained import unexplained
 from gradcheck.report import Finding
@@ -59,8 +59,11 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class _Proved:
+    """An explanation of these parameters, and what their repaired gradients are verified to."""
+
     explanation: Explanation
     names: tuple[str, ...]
+    resolution: float | None
     alternatives: tuple[str, ...]
 
 
@@ -89,10 +92,12 @@ def _proved(names: Sequence[str], proposed: Sequence[Explanation], proof: Proof)
     for explanation in proposed:
         left = _left(names, proved)
         part = {name: array for name, array in explanation.repaired.items() if name in left}
-        explained = proof.proved(replace(explanation, repaired=part)) if part else ()
+        explained = proof.proved(replace(explanation, repaired=part)) if part else {}
         if explained:
-            others = tuple(_equal_in_effect(explanation, proposed, explained))
-            proved.append(_Proved(explanation, explained, others))
+            names_here = tuple(explained)
+            others = tuple(_equal_in_effect(explanation, proposed, names_here))
+            worst = max((r for r in explained.values() if r is not None), default=None)
+            proved.append(_Proved(explanation, names_here, worst, others))
     return proved
 
 
@@ -135,10 +140,12 @@ def _findings(facts: Facts, proved: Sequence[_Proved]) -> Iterator[Finding]:
 def _together(facts: Facts, group: Sequence[_Proved]) -> Iterator[Finding]:
     explanation = group[0].explanation
     names = tuple(name for name in facts.analytic if any(name in one.names for one in group))
-    evidence = _evidence(group)
+    evidence = f"{_evidence(group)}{_verified(group, names)}"
     alternatives = tuple(dict.fromkeys(slug for one in group for slug in one.alternatives))
     layers = {facts.layer_of[name] for name in names}
     layer = explanation.layer or (layers.pop() if len(layers) == 1 else None)
+    if signal := right_signal(facts, names):
+        evidence = f"{evidence}; {signal}"
     main = _finding(explanation.code, evidence, names, explanation)
     yield replace(main, alternatives=alternatives, layer=layer)
     for code in explanation.also:
@@ -153,6 +160,15 @@ def _finding(
     found = code.finding(evidence, names, details)
     suggestion = explanation.suggestion if explanation else ""
     return replace(found, suggestion=suggestion or found.suggestion)
+
+
+def _verified(group: Sequence[_Proved], names: Sequence[str]) -> str:
+    """Return what the repaired gradients were verified to."""
+    known = [one.resolution for one in group if one.resolution is not None]
+    if not known:
+        return ""
+    who = "it passes" if len(names) == 1 else "all pass"
+    return f"; repaired, {who} to {max(known):.0e}"
 
 
 def _evidence(group: Sequence[_Proved]) -> str:

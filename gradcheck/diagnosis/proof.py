@@ -17,7 +17,7 @@ from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.line import LineDerivative
 from gradcheck.probes import Claim, ProbeMeasurement, fitting, measure_probe
-from gradcheck.verdict import judge, outcome
+from gradcheck.verdict import judge, outcome, probe_resolution
 
 # Numbers of directions that nothing else is measured along.
 PROOF_DIRECTIONS = (4_000_000, 4_000_001)
@@ -46,30 +46,42 @@ class Proof:
     effect: float
     seed: int
 
-    def proved(self, explanation: Explanation) -> tuple[str, ...]:
-        """Return the parameters whose gradient, repaired, passes what the original failed."""
-        return tuple(name for name in explanation.repaired if self._holds(explanation, name))
+    def proved(self, explanation: Explanation) -> dict[str, float | None]:
+        """Return the parameters whose gradient, repaired, passes what the original failed.
 
-    def _holds(self, explanation: Explanation, name: str) -> bool:
+        With each comes the relative error that the repaired gradient was verified to, along
+        directions that nothing else was measured along; None where nothing was repaired.
+        """
+        held = {name: self._resolution(explanation, name) for name in explanation.repaired}
+        return {
+            name: None if explanation.unknown else resolution
+            for name, resolution in held.items()
+            if resolution is not None
+        }
+
+    def _resolution(self, explanation: Explanation, name: str) -> float | None:
+        """Return what a repaired gradient was verified to, None where it is not proved."""
         measured = self.measured[name]
         original, repaired = measured.claim, explanation.repaired[name]
         unknown = explanation.unknown.get(name, np.zeros(original.analytic.shape, dtype=bool))
         if not np.all(np.isfinite(repaired)):
-            return False
+            return None
         claim = _repaired(original, repaired, unknown)
         entries = [_shifted(entry, claim) for entry in measured.entries]
         outside = [entry for entry in entries if not unknown[entry.index]]
         if any(outcome(entry.derivative) == "disagrees" for entry in outside):
-            return False
+            return None
         if unknown.any() and not self._are_wrong(measured.entries, unknown):
-            return False
+            return None
         probes = self._probes(claim) if claim.size else []
         if probes and judge(probes, outside, claim, self.effect).verdict == "fail":
-            return False
+            return None
+        resolution = max((probe_resolution(probe) for probe in probes), default=0.0)
         if unknown.any() and np.array_equal(repaired, original.analytic):
-            return True  # nothing was guessed: a part is wrong, and the rest is right
+            return resolution  # nothing was guessed: a part is wrong, and the rest is right
         needed = DIGITS + math.log10(max(explanation.tries, 1))
-        return self._digits(explanation, original, claim, probes) >= needed
+        digits = self._digits(explanation, original, claim, probes)
+        return resolution if digits >= needed else None
 
     def _are_wrong(
         self, entries: Iterable[EntryMeasurement], unknown: npt.NDArray[np.bool_]

@@ -49,6 +49,23 @@ def wrong_signal(facts: Facts, unexplained: Collection[str]) -> Finding | None:
     return _finding(list(chain.layers), depth, open_ones)
 
 
+def right_signal(facts: Facts, names: Sequence[str]) -> str:
+    """Return why the signal at these parameters of one layer is right; "" if that is not known."""
+    chain = _chain(facts)
+    layers = {facts.layer_of[name] for name in names}
+    if chain is None or len(layers) != 1:
+        return ""
+    (layer,) = layers
+    others = [name for name in chain.layers[layer] if name not in names]
+    order = list(chain.layers)
+    below = order[order.index(layer) - 1] if order.index(layer) else ""
+    for right, witnesses in ((", ".join(others), others), (below, chain.layers.get(below, []))):
+        if witnesses and all(name in facts.passing for name in witnesses):
+            lines = "line that forms" if len(names) == 1 else "lines that form"
+            return f"{right} is right, so the signal is: look at the {lines} {', '.join(names)}"
+    return ""
+
+
 def _finding(layers: Sequence[str], depth: int, names: tuple[str, ...]) -> Finding:
     lower, before = _titled(layers[depth - 1]), " and before" if depth > 1 else ""
     if depth < len(layers):

@@ -114,8 +114,8 @@ def twin_line(catalogue: Mapping[str, Fault], seeds: Sequence[int]) -> str:
     )
     passed = sum(report.ok for report in reports)
     return (
-        f"Correct twins: {len(twins)}, checked {len(reports):,} times: {accused} with a finding against them, "
-        f"{passed:,} passed."
+        f"Correct twins: {len(twins)}, checked {len(reports):,} times: {passed:,} passed, "
+        f"{accused} had a finding against them."
     )
 
 
