@@ -148,8 +148,15 @@ def make_proof(problem: Problem, seed: int = 0, effort: str = "auto") -> SimpleN
 
 
 def errors_of(report) -> list:
-    """Return the findings that are no notes."""
-    return [finding for finding in report.findings if finding.severity == "error"]
+    """Return the findings that are no notes.
+
+    `told` is the evidence without what the repaired gradient was verified to.
+    """
+    return [
+        SimpleNamespace(**vars(finding), told=finding.evidence.partition("; repaired, ")[0])
+        for finding in report.findings
+        if finding.severity == "error"
+    ]
 
 
 def the_error(report):

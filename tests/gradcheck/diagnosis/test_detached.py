@@ -32,7 +32,7 @@ def test_detached_is_named_with_its_parameter(shape, dtype, waves, only_error):
     assert found.slug == "detached"
     assert found.parameters == ("W",)
     size, largest = problem.true["W"].size, np.max(np.abs(problem.true["W"]))
-    assert found.evidence == (
+    assert found.told == (
         f"analytic 0 in every entry; numerically {size} of {size} that were measured are not, "
         f"the largest {largest:.3g}"
     )
