@@ -26,6 +26,7 @@ def swapped_parameters(facts: Facts) -> Iterator[Explanation]:
             evidence=", ".join(f"{name} holds that of {held[name]}" for name in ring),
             details={name: held[name] for name in ring},
             tries=len(facts.failing),
+            joint=True,
         )
 
 

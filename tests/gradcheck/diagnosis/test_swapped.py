@@ -130,16 +130,14 @@ def test_an_exchange_beside_another_fault_leaves_that_to_be_named(waves, errors)
     ]
 
 
-def test_an_exchange_with_one_more_wrong_entry_is_unexplained(waves, errors):
-    def fault(true, _):
-        claimed = {"a": true["b"].copy(), "b": true["a"]}
-        claimed["a"][0, 1] *= 1.01
-        return claimed
+def test_a_ring_is_not_named_where_only_a_part_of_it_holds(waves, errors):
+    # Every wrong entry may be one that the ring was fitted to, or one that was kept back.
+    for position in range(6):
 
-    for seed in SEEDS:
-        found = errors(waves({"a": (3, 4), "b": (3, 4)}, seed).checked(fault))
-        assert {(one.slug, one.parameters) for one in found} <= {
-            ("unexplained", ("a",)),
-            ("unexplained", ("b",)),
-            ("swapped_parameters", ("a",)),
-        }
+        def fault(true, _, position=position):
+            claimed = {"a": true["b"].copy(), "b": true["a"]}
+            claimed["a"][position] *= 1.01
+            return claimed
+
+        found = errors(waves({"a": (6,), "b": (6,)}).checked(fault))
+        assert [one.slug for one in found] == ["unexplained", "unexplained"]
