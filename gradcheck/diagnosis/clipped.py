@@ -75,6 +75,7 @@ def _by_norm(
         details={"norm": size},
         tries=tries,
         fitted=True,
+        joint=True,
     )
 
 

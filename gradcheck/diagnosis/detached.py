@@ -13,7 +13,7 @@ from gradcheck.diagnosis.facts import Explanation, Facts
 def detached(facts: Facts) -> Iterator[Explanation]:
     """Propose for every failing parameter without any gradient that it is cut off."""
     for name in facts.failing:
-        claimed, sample = facts.analytic[name], facts.samples[name]
+        claimed, sample = facts.analytic[name], facts.known[name]
         if claimed.any():
             continue
         largest = float(np.max(np.abs(sample.values), initial=0.0))

@@ -93,7 +93,7 @@ def _proved(names: Sequence[str], proposed: Sequence[Explanation], proof: Proof)
         left = _left(names, proved)
         part = {name: array for name, array in explanation.repaired.items() if name in left}
         explained = proof.proved(replace(explanation, repaired=part)) if part else {}
-        if explained:
+        if explained and not (explanation.joint and set(explained) < set(explanation.repaired)):
             names_here = tuple(explained)
             others = tuple(_equal_in_effect(explanation, proposed, names_here))
             worst = max((r for r in explained.values() if r is not None), default=None)
@@ -146,20 +146,25 @@ def _together(facts: Facts, group: Sequence[_Proved]) -> Iterator[Finding]:
     layer = explanation.layer or (layers.pop() if len(layers) == 1 else None)
     if signal := right_signal(facts, names):
         evidence = f"{evidence}; {signal}"
-    main = _finding(explanation.code, evidence, names, explanation)
-    yield replace(main, alternatives=alternatives, layer=layer)
+    main = explanation.code.finding(evidence, names, _details(group))
+    yield replace(
+        main,
+        suggestion=explanation.suggestion or main.suggestion,
+        alternatives=alternatives,
+        layer=layer,
+    )
     for code in explanation.also:
-        also = _finding(code, f"together with {explanation.code.slug}: {evidence}", names, None)
-        yield replace(also, details=dict(explanation.details), layer=layer)
+        told = f"together with {explanation.code.slug}: {evidence}"
+        yield replace(code.finding(told, names, dict(explanation.details)), layer=layer)
 
 
-def _finding(
-    code: Code, evidence: str, names: tuple[str, ...], explanation: Explanation | None
-) -> Finding:
-    details = dict(explanation.details) if explanation else {}
-    found = code.finding(evidence, names, details)
-    suggestion = explanation.suggestion if explanation else ""
-    return replace(found, suggestion=suggestion or found.suggestion)
+def _details(group: Sequence[_Proved]) -> dict[str, Any]:
+    """Return the numbers behind a finding; parameter by parameter where each has its own."""
+    details = [dict(one.explanation.details) for one in group]
+    if all(one == details[0] for one in details) or not group[0].explanation.unknown:
+        # Those of several exchanges are about different parameters.
+        return {key: value for one in reversed(details) for key, value in one.items()}
+    return {name: own for one, own in zip(group, details, strict=True) for name in one.names}
 
 
 def _verified(group: Sequence[_Proved], names: Sequence[str]) -> str:

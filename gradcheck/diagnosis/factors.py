@@ -10,7 +10,7 @@ import numpy as np
 from gradcheck.diagnosis.causes import BATCH_SIZE_FACTOR, CONSTANT_FACTOR, SIGN_FLIP
 from gradcheck.diagnosis.codes import Code
 from gradcheck.diagnosis.constants import SAME_NUMBER, Constant, known_constants, matching
-from gradcheck.diagnosis.facts import Facts
+from gradcheck.diagnosis.facts import Facts, Sample
 from gradcheck.directions import Floats, norm
 
 
@@ -63,17 +63,8 @@ class Scaled:
 
 def scaled(facts: Facts, name: str, base: Floats) -> Scaled | None:
     """Return the array divided by the constant that makes it fit; None where none does."""
-    sample = facts.samples[name]
-    claimed = sample.of(base)
-    size = norm(claimed)
-    if size == 0.0 or not np.all(np.isfinite(base)):
-        return None
-    # Sharp entries count most, but none for more than its own rounding allows.
-    weight = 1.0 / (
-        sample.error_bars + SAME_NUMBER * np.maximum(np.abs(sample.values), size * SAME_NUMBER)
-    )
-    slope = float(np.sum(weight**2 * claimed * sample.values) / np.sum((weight * claimed) ** 2))
-    if slope == 0.0 or not np.isfinite(slope):
+    slope = _slope(facts.samples[name], base)
+    if slope is None:
         return None
     factor, constants = 1.0 / slope, known_constants(facts.sizes, facts.args, base.shape)
     constant, tries = matching(factor, constants)
@@ -81,8 +72,26 @@ def scaled(facts: Facts, name: str, base: Floats) -> Scaled | None:
         factor = float(np.copysign(constant.value, factor))
     elif abs(abs(factor) - 1.0) <= SAME_NUMBER:
         factor = float(np.sign(factor))
-    array = base / factor
-    if not facts.fits(name, array):
+    with np.errstate(over="ignore"):
+        array = base / factor
+    if not np.all(np.isfinite(array)) or not facts.fits(name, array):
         return None
     # Either sign of each.
     return Scaled(array, factor, constant, 2 * tries)
+
+
+def _slope(sample: Sample, base: Floats) -> float | None:
+    """Return what the array has to be multiplied by, entries weighted by how sharp they are."""
+    claimed, values = sample.of(base), sample.values
+    size, true_size = norm(claimed), norm(values)
+    if size == 0.0 or true_size == 0.0 or not np.all(np.isfinite(base)):
+        return None
+    # In units of their norms, squares neither overflow nor vanish.
+    claimed, values = claimed / size, values / true_size
+    # Sharp entries count most, but none for more than its own rounding allows.
+    weight = 1.0 / (
+        sample.error_bars / true_size + SAME_NUMBER * np.maximum(np.abs(values), SAME_NUMBER)
+    )
+    slope = float(np.sum(weight**2 * claimed * values) / np.sum((weight * claimed) ** 2))
+    slope *= true_size / size
+    return slope if slope != 0.0 and np.isfinite(slope) else None

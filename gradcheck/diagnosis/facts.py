@@ -119,6 +119,7 @@ class Explanation:
     layer: where the fault sits, if not where its parameters are
     also: further causes that are part of this explanation, such as a factor of a transposed one
     alternatives: slugs of causes that always have the same effect
+    joint: whether it has to hold for all of its parameters, or else for none
     """
 
     code: Code
@@ -132,6 +133,7 @@ class Explanation:
     layer: str | None = None
     also: tuple[Code, ...] = ()
     alternatives: tuple[str, ...] = ()
+    joint: bool = False
 
 
 # Proposes explanations, most specific first; proving them is not its business.

@@ -19,19 +19,15 @@ def swapped_parameters(facts: Facts) -> Iterator[Explanation]:
                 sources[name] = other, found
                 break
     for ring in _rings({name: other for name, (other, _) in sources.items()}):
-        listed = ", ".join(f"{name} holds that of {_holder(sources, name)}" for name in ring)
+        held = {sources[name][0]: name for name in ring}
         yield Explanation(
             code=SWAPPED_PARAMETERS,
             repaired={name: sources[name][1] for name in ring},
-            evidence=listed,
-            details={name: sources[name][0] for name in ring},
+            evidence=", ".join(f"{name} holds that of {held[name]}" for name in ring),
+            details={name: held[name] for name in ring},
             tries=len(facts.failing),
+            joint=True,
         )
-
-
-def _holder(sources: dict[str, tuple[str, Floats]], name: str) -> str:
-    """Return whose true gradient is returned in place of that of `name`."""
-    return next(other for other, (source, _) in sources.items() if source == name)
 
 
 def _as_in(facts: Facts, name: str, other: str) -> Floats | None:
