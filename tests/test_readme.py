@@ -16,6 +16,7 @@ def test_readme_examples_run(capsys):
     promised = re.search(r"print\(report\) +# (.*)", README).group(1)
     assert printed.startswith(promised)
     assert names["report"]["b"].worst.relative_error > 0.9
+    assert names["layers"].ok
     names["test_gradient"]()
 
 
