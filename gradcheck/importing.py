@@ -80,12 +80,24 @@ def distribution_first(package: str) -> Iterator[None]:
 
 
 def makes_problem(value: Any, module: ModuleType) -> bool:
-    """Return whether `value` is a function of `module`, of no arguments, annotated to a Problem."""
-    if not inspect.isfunction(value) or value.__module__ != module.__name__:
+    """Return whether `value` is a function of `module`, of no arguments, annotated to a Problem.
+
+    An object that is called like a function counts as one, and those of a package's modules that
+    the package itself offers count as the package's.
+    """
+    called = inspect.getattr_static(type(value), "__call__", None)
+    function = value if inspect.isfunction(value) else called
+    if not inspect.isfunction(function) or not _is_of(module, str(value.__module__)):
         return False
-    annotation = value.__annotations__.get("return")
+    annotation = function.__annotations__.get("return")
     name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
     return name.strip("'\"").rpartition(".")[2] == "Problem" and not required_arguments(value)
+
+
+def _is_of(module: ModuleType, home: str) -> bool:
+    """Return whether `home` names the module, or one inside it where it is a package."""
+    inside = hasattr(module, "__path__") and home.startswith(f"{module.__name__}.")
+    return home == module.__name__ or inside
 
 
 def required_arguments(function: Callable[..., Any]) -> list[str]:

@@ -29,12 +29,7 @@ class Network:
         names = [layer.name for layer in self.layers]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"layers must be one or more with unique names, got {names}")
-        for lower, upper in pairwise(self.layers):
-            if lower.fan_out != upper.fan_in:
-                raise ValueError(
-                    f"layers must fit, got {lower.fan_out} outputs of layer {lower.name!r} "
-                    f"for {upper.fan_in} inputs of layer {upper.name!r}"
-                )
+        check_widths(self.layers)
 
     @property
     def parameters(self) -> NetworkParameters:
@@ -80,6 +75,16 @@ class Network:
             upstream, layer_gradients = layer.backward(cache, upstream)  # (batch, fan_in)
             gradients.append((layer.name, layer_gradients))
         return dict(reversed(gradients))
+
+
+def check_widths(layers: Sequence[Dense]) -> None:
+    """Raise ValueError unless every layer takes as many inputs as the one before it gives."""
+    for lower, upper in pairwise(layers):
+        if lower.fan_out != upper.fan_in:
+            raise ValueError(
+                f"layers must fit, got {lower.fan_out} outputs of layer {lower.name!r} "
+                f"for {upper.fan_in} inputs of layer {upper.name!r}"
+            )
 
 
 def check_inputs(inputs: Array, fan_in: int) -> None:

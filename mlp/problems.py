@@ -35,7 +35,7 @@ class Problem:
     parameters: {layer name: {parameter name: array}}.
     args: the data, (inputs, targets).
     sizes: numbers that a wrong factor may turn out to be, such as {"batch": 5}.
-    network: the network behind loss and gradient, layer by layer.
+    network: the network behind loss and gradient, layer by layer; None where it is not shown.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Problem:
     parameters: NetworkParameters
     args: tuple[Array, ...] = ()
     sizes: dict[str, int] = field(default_factory=dict)
-    network: Network
+    network: Network | None = None
 
 
 def network_problem(name: str, network: Network, inputs: Array, targets: Array) -> Problem:

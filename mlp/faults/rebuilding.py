@@ -1,0 +1,33 @@
+"""Networks with one piece exchanged: how a bug gets inside."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from mlp.arrays import Array
+from mlp.layers import Dense
+from mlp.network import Network
+
+
+def with_layer(network: Network, name: str, kind: type[Dense]) -> Network:
+    """Return the network, its layer of that name made a layer of another kind."""
+    layers = tuple(
+        kind(layer.name, layer.activation, layer.parameters) if layer.name == name else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)
+
+
+def with_derivative(network: Network, name: str, derivative: Callable[[Array], Array]) -> Network:
+    """Return the network, the activation of a layer with another derivative."""
+    layers = tuple(
+        replace(layer, activation=replace(layer.activation, derivative=derivative))
+        if layer.name == name
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)
+
+
+def with_loss_gradient(network: Network, gradient: Callable[[Array, Array], Array]) -> Network:
+    """Return the network, its loss with another gradient."""
+    return replace(network, loss=replace(network.loss, gradient=gradient))
