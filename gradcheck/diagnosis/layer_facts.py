@@ -15,10 +15,13 @@ import numpy as np
 
 from gradcheck.diagnosis.activations import Activation
 from gradcheck.diagnosis.linear_parts import Dense, Identity, LinearPart
+from gradcheck.diagnosis.slopes import Differentiator
 from gradcheck.directions import Floats, norm
 
 # An activation is known elsewhere if it is known where the network is, up to this.
 SAME = 1e-12
+# Samples that a backward may be called with one by one.
+MOST_SAMPLES = 1_000
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class LayerFacts:
     activation: the true derivative of a by z
     linear: how z depends on parameters and inputs
     own: the layer's backward, which may be wrong
+    tells_preactivations: whether z is not just a for want of anything else
+    loss_upstream: true gradient of the loss if these outputs were the last, where they fit
     loss_gradient: what the network's loss gives for dL/da, in the last layer
     """
 
@@ -84,6 +89,8 @@ class LayerFacts:
     activation: Activation
     linear: LinearPart
     own: OwnBackward
+    tells_preactivations: bool
+    loss_upstream: Floats | None = None
     loss_gradient: Floats | None = None
 
     @property
@@ -117,6 +124,40 @@ class LayerFacts:
         shape[self.sample_axis] = self.samples
         return delta * mask.reshape(shape)
 
+    def delta_made_of(self, upstream: Floats) -> Floats | None:
+        """Return the delta that the layer's own backward makes of an upstream.
+
+        Of one sample alone, the gradient of a bias is its delta. None where there is no such way.
+        """
+        if isinstance(self.linear, Identity):
+            return self.own.at(upstream)[0]
+        dense = self.dense
+        if dense is None or not dense.bias_name or self.samples > MOST_SAMPLES:
+            return None
+        inputs, signals = dense.rows(dense.inputs), dense.rows(upstream)
+        rows = []
+        for n in range(self.samples):
+            alone = dense.rows(inputs[n : n + 1]), dense.rows(signals[n : n + 1])
+            _, gradients = self.own.at(alone[1], alone[0])
+            if dense.bias_name not in gradients:
+                return None
+            rows.append(gradients[dense.bias_name].reshape(-1))
+        return dense.rows(np.stack(rows))
+
+    def slopes_at(self, preactivations: Floats) -> Floats | None:
+        """Return f' at other pre-activations; None where nobody can tell."""
+        if self.activated(preactivations) is None:
+            return None
+
+        def line(t: Any) -> Any:
+            return self._activated(preactivations + t)
+
+        try:
+            with np.errstate(all="ignore"):
+                return Differentiator(line).slope(line)
+        except Exception:
+            return None
+
     def activated(self, preactivations: Floats) -> Floats | None:
         """Return f at other pre-activations, entry by entry; None where nobody can tell."""
         try:
@@ -144,7 +185,8 @@ class LayerFacts:
 
     def _of_some_units(self, dense: Dense, rows: Floats, units: range) -> Floats:
         """Return f of some units' pre-activations, which are handed in as the inputs."""
-        inputs = np.zeros((len(rows), dense.rows(dense.inputs).shape[1]))
+        # Complex where a complex step is taken.
+        inputs = np.zeros((len(rows), dense.rows(dense.inputs).shape[1]), rows.dtype)
         inputs[:, : len(units)] = rows[:, units]
         weight = np.zeros((inputs.shape[1], rows.shape[1]))
         weight[np.arange(len(units)), units] = 1.0
@@ -153,8 +195,7 @@ class LayerFacts:
         return dense.rows(self._outputs(parameters, dense.rows(inputs)))[:, units]
 
     def _outputs(self, parameters: Mapping[str, Floats], inputs: Floats) -> Floats:
-        outputs: Floats = np.asarray(self.own.layer.forward(parameters, inputs)[0])
-        return outputs
+        return np.asarray(self.own.layer.forward(parameters, inputs)[0])
 
 
 def below(network: Sequence[LayerFacts], index: int, delta: Floats) -> dict[str, Floats]:

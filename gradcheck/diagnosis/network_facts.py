@@ -17,7 +17,7 @@ from gradcheck.directions import Floats, norm
 from gradcheck.layer_parts import forward, known_loss, own_parameters
 
 # The network's loss is the user's where both agree to this, relative to it.
-SAME_LOSS = 1e-9
+SAME_LOSS = 1e-6
 # The facts are believed where the slope of the loss that follows from them is right to this.
 BELIEVED = 1e-6
 # Calls of the loss at the outputs that may be spent on its derivative by all of them.
@@ -42,14 +42,20 @@ class _Seen:
         own = getattr(self.layer, "preactivation", None)
         if callable(own):
             return own  # type: ignore[no-any-return]
-        if not self.parameters and self.inputs.shape == self.outputs.shape:
+        if self.is_identity:
             return lambda parameters, inputs: inputs
         return self.forward
 
     @property
+    def tells_preactivations(self) -> bool:
+        """Whether these are more than the outputs."""
+        return callable(getattr(self.layer, "preactivation", None)) or self.is_identity
+
+    @property
     def is_identity(self) -> bool:
         """Whether the inputs are the pre-activations."""
-        return not self.parameters and self.inputs.shape == self.outputs.shape
+        own = getattr(self.layer, "preactivation", None)
+        return not callable(own) and not self.parameters and self.inputs.shape == self.outputs.shape
 
     def forward(self, parameters: Mapping[str, Any], inputs: Any) -> Any:
         """Return the outputs."""
@@ -137,7 +143,20 @@ def _facts(
     if not _is_right(seen, found, value, generator):
         return ()
     own = np.array(at_outputs.gradient(outputs.copy(), targets), float)
-    return (*found[:-1], replace(found[-1], loss_gradient=own))
+    hidden = [_with_loss_upstream(facts, value, outputs, generator) for facts in found[:-1]]
+    return (*hidden, replace(found[-1], loss_gradient=own, loss_upstream=found[-1].upstream))
+
+
+def _with_loss_upstream(
+    facts: LayerFacts,
+    value: Callable[[Any], Any],
+    outputs: Floats,
+    generator: np.random.Generator,
+) -> LayerFacts:
+    """Return a hidden layer with the gradient that the loss would have at its outputs."""
+    if facts.outputs.shape != outputs.shape:
+        return facts
+    return replace(facts, loss_upstream=_gradient(value, facts.outputs, generator))
 
 
 def _value(at_outputs: Any, targets: Any, outputs: Any) -> Any:
@@ -192,7 +211,7 @@ def _layer_facts(
     if linear is None:
         return None
     axis = getattr(linear, "sample_axis", 0)
-    if seen.preactivation == seen.forward:
+    if not seen.tells_preactivations:
         activation: Activation | None = Activation(np.ones_like(preactivations))
     else:
         activation = read_activation(
@@ -216,6 +235,7 @@ def _layer_facts(
         activation=activation,
         linear=linear,
         own=OwnBackward(seen.layer, seen.parameters, seen.inputs),
+        tells_preactivations=seen.tells_preactivations,
     )
 
 
