@@ -9,6 +9,7 @@ from gradcheck.diagnosis.causes import (
     BATCH_REDUCTION,
     BATCH_SIZE_FACTOR,
     BIAS_NOT_SUMMED,
+    CONSTANT_FACTOR,
     OVERWRITTEN_ACCUMULATION,
     SIGN_FLIP,
 )
@@ -57,10 +58,15 @@ def _loss_factor(facts: Facts, truths: Mapping[str, Floats]) -> Iterator[Explana
             )
             yield explanation(
                 *(BATCH_REDUCTION, match, told, None),
-                alternatives=(BATCH_SIZE_FACTOR.slug,),
+                alternatives=_other_factors(last.samples),
                 also=() if sign > 0 else (SIGN_FLIP,),
                 details={"factor": float(sign * factor)},
             )
+
+
+def _other_factors(samples: int) -> tuple[str, ...]:
+    """Return what else a factor of the batch size may be: 2 is the most usual number of all."""
+    return (BATCH_SIZE_FACTOR.slug, *([CONSTANT_FACTOR.slug] if samples == 2 else []))
 
 
 def _mean_of_deltas(
@@ -78,7 +84,7 @@ def _mean_of_deltas(
             f"{layer.name} takes the mean of its deltas for their sum over {layer.samples} samples"
         )
         yield explanation(
-            *(BIAS_NOT_SUMMED, match, told, layer.name), alternatives=(BATCH_SIZE_FACTOR.slug,)
+            *(BIAS_NOT_SUMMED, match, told, layer.name), alternatives=_other_factors(layer.samples)
         )
 
 
@@ -109,7 +115,7 @@ def _some_samples(facts: Facts, truths: Mapping[str, Floats], index: int) -> Ite
     yield explanation(
         BIAS_NOT_SUMMED if only_bias else BATCH_REDUCTION,
         match,
-        f"{layer.name} uses {phrase} of its {layer.samples} samples",
+        f"{'the network' if everywhere else layer.name} uses {phrase} of {layer.samples} samples",
         None if everywhere else layer.name,
         tries=2 * len(parts),
         alternatives=() if only_bias else (OVERWRITTEN_ACCUMULATION.slug,),

@@ -69,8 +69,8 @@ def _unknown_array(
     """Yield that the gradient is x'^T delta for the true delta and some other x'.
 
     Its rows then are combinations of the deltas, which are fewer than there are units. So are
-    multiples of the true rows, true rows in another order, and sums over some of the samples:
-    these have names of their own.
+    multiples of the true rows, true rows in another order, sums over some of the samples, and what
+    the inputs of other layers make: these have names of their own.
     """
     name = layer.names[dense.weight_name]
     delta = dense.rows(layer.delta)
@@ -78,13 +78,14 @@ def _unknown_array(
     truth = dense.as_held(truths[name])
     fitted, _, rank, _ = np.linalg.lstsq(delta.T, claimed.T, rcond=None)
     inputs = np.asarray(fitted, np.float64)
-    if rank < len(delta) or rank >= delta.shape[1]:
+    if rank < len(delta) or rank >= _dimensions(delta):
         return
     residual = norm(inputs.T @ delta - claimed) / norm(claimed) if norm(claimed) else np.inf
     true_inputs = dense.rows(dense.inputs)
     if residual > INSIDE or _are_multiples(inputs, true_inputs) or _are_multiples(claimed, truth):
         return
-    if _has_rows_of(claimed, truth) or norm(inputs - true_inputs) <= PARALLEL * norm(true_inputs):
+    others = [other.inputs for other in facts.network if other.inputs.shape == dense.inputs.shape]
+    if _has_rows_of(claimed, truth) or any(_are_same(inputs, dense.rows(x)) for x in others):
         return
     match = Match({name: truths[name]}, residual)
     told = (
@@ -92,6 +93,20 @@ def _unknown_array(
         f"{delta.shape[1]} dimensions, but not those that its inputs make"
     )
     yield explanation(STALE_CACHE, match, told, layer.name)
+
+
+def _dimensions(delta: Floats) -> int:
+    """Return in how many dimensions deltas of this kind lie.
+
+    Units that never have one do not count; those of a softmax with cross-entropy sum to 0.
+    """
+    units = int(np.count_nonzero(np.any(delta != 0.0, axis=0)))
+    sums_to_zero = norm(delta.sum(axis=1)) <= INSIDE * norm(delta)
+    return units - sums_to_zero
+
+
+def _are_same(one: Floats, other: Floats) -> bool:
+    return norm(one - other) <= PARALLEL * norm(other)
 
 
 def _are_multiples(rows: Floats, others: Floats) -> bool:
