@@ -12,11 +12,9 @@ import numpy as np
 from gradcheck.assembly import measured_report, measurement_findings, stopped_reports
 from gradcheck.budget import OUT_OF_TIME, Budget
 from gradcheck.calling import TimedOut
+from gradcheck.diagnosing import diagnosis_of
 from gradcheck.diagnosis import codes
-from gradcheck.diagnosis.diagnose import Diagnosis, diagnose
-from gradcheck.diagnosis.gathering import gather
-from gradcheck.diagnosis.proof import Proof
-from gradcheck.diagnosis.samples import with_samples
+from gradcheck.diagnosis.diagnose import Diagnosis
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Mutated
 from gradcheck.measuring import Measurements, Task, measure_parameters
@@ -267,22 +265,16 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
 
 def _diagnosed(subject: _Subject, flight: Preflight, found: Measurements) -> Diagnosis:
     """Return why the parameters that fail do so, as far as time allows to find out."""
-    failing = any(part.judgement.verdict == "fail" for part in found.parameters.values())
-    if not failing or subject.budget.is_spent():
+    if subject.budget.is_spent():
         return Diagnosis()
-    evaluator, seed = subject.evaluator, subject.options.seed
-    parameters = {n: evaluator.original[n].astype(np.float64) for n in flight.analytic}
-    facts, kept_back = gather(
-        subject.problem,
+    return diagnosis_of(
+        subject.evaluator,
+        found,
         analytic=flight.analytic,
-        parameters=parameters,
-        measured=found.parameters,
         layer_of=subject.layers,
-        seed=seed,
+        conditions=found.noise.conditions(subject.plan.comparisons),
+        seed=subject.options.seed,
     )
-    conditions = found.noise.conditions(subject.plan.comparisons)
-    proof = Proof(evaluator, conditions, found.parameters, kept_back, found.effect, seed)
-    return diagnose(with_samples(facts, evaluator), proof)
 
 
 def _notes(subject: _Subject) -> tuple[str, ...]:
