@@ -16,6 +16,7 @@ from gradcheck.diagnosis.samples import with_samples
 from gradcheck.directions import Floats
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
+from gradcheck.layer_blame import blamed_on_layers
 from gradcheck.measuring import Measurements
 
 
@@ -50,7 +51,7 @@ def diagnosis_of(
     )
     facts = replace(with_samples(facts, evaluator), network=_network(evaluator, found))
     proof = Proof(evaluator, conditions, found.parameters, kept_back, found.effect, seed)
-    return diagnose(facts, proof)
+    return blamed_on_layers(diagnose(facts, proof), evaluator, seed)
 
 
 def _network(evaluator: Evaluator, found: Measurements) -> tuple[LayerFacts, ...]:

@@ -52,10 +52,12 @@ class Diagnosis:
     ----------
     findings: most explanatory first
     wrong: masks of the wrong entries of parameters whose cause tells them
+    partial_evaluations: calls of parts of the loss that it took, such as single layers
     """
 
     findings: tuple[Finding, ...] = ()
     wrong: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    partial_evaluations: int = 0
 
 
 @dataclass(frozen=True)
