@@ -22,26 +22,29 @@ def updated_weights(facts: Facts) -> Iterator[Explanation]:
         step = _step(facts, truths, index)
         if step is None:
             continue
-        for alone in (False, True):
-            predicted = _gradients(facts, truths, index, step, alone=alone)
-            if (match := matched(facts, truths, predicted)) is not None:
-                name = facts.network[index].name
-                told = f"the signal leaves {name} through W - {step:.6g} dW in place of W"
-                # In one loop over all layers: then it is none of theirs.
-                in_loop = not alone and index > 1
-                told += ", and so on below" if in_loop else ""
-                layer = None if in_loop else name
-                yield explanation(UPDATED_WEIGHTS, match, told, layer, details={"step": step})
-                return
+        alone, in_loop = (
+            matched(facts, truths, _gradients(facts, truths, index, step, alone=alone))
+            for alone in (True, False)
+        )
+        if (match := alone or in_loop) is None:
+            continue
+        name: str | None = facts.network[index].name
+        told = f"the signal leaves {name} through W - {step:.6g} dW in place of W"
+        if in_loop is not None and len(in_loop.repaired) > len(match.repaired):
+            # In one loop over all layers: then it is none of theirs.
+            match, name, told = in_loop, None, f"{told}, and so on below"
+        yield explanation(UPDATED_WEIGHTS, match, told, name, details={"step": step})
+        return
 
 
 def _step(facts: Facts, truths: Mapping[str, Floats], index: int) -> float | None:
-    """Return the step that explains best what is wrong in the layer below.
+    """Return the step that explains best what is wrong in the next layer that has parameters.
 
     The gradients there are linear in it.
     """
-    layer, lower = facts.network[index], facts.network[index - 1]
-    if layer.dense is None:
+    layer = facts.network[index]
+    lower = next((one for one in reversed(facts.network[:index]) if one.names), None)
+    if layer.dense is None or lower is None:
         return None
     names = [name for name in lower.names.values() if name in facts.failing]
     weight = truths[layer.names[layer.dense.weight_name]]

@@ -71,10 +71,13 @@ def _of_layer(facts: Facts, truths: Mapping[str, Floats], index: int) -> Iterato
 
 
 def _signals(facts: Facts, index: int) -> Iterator[tuple[str, Floats]]:
-    """Yield deltas and upstreams of other layers that fit."""
+    """Yield deltas and upstreams of other layers that fit.
+
+    But for layers without parameters: to take their upstream is to leave them out.
+    """
     layer = facts.network[index]
     for other in facts.network:
-        if other is layer:
+        if other is layer or not other.names:
             continue
         # The upstream of the layer below is what this one hands down.
         for kind, signal in (("delta", other.delta), ("upstream", other.upstream)):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from gradcheck.diagnosis.activation_derivative import activation_derivative
 from gradcheck.diagnosis.causes import (
     BATCH_SIZE_FACTOR,
     CONSTANT_FACTOR,
@@ -15,6 +16,8 @@ from gradcheck.diagnosis.causes import (
 from gradcheck.diagnosis.facts import Explanation, Facts
 from gradcheck.diagnosis.layer_facts import LayerFacts, handed_down
 from gradcheck.diagnosis.matching import MET, explanation, matched, true_gradients
+from gradcheck.diagnosis.softmax_diagonal import softmax_diagonal
+from gradcheck.diagnosis.upstream_ignored import upstream_ignored
 from gradcheck.directions import Floats, norm
 
 
@@ -24,8 +27,13 @@ def wrong_signal(facts: Facts) -> Iterator[Explanation]:
         return
     truths = true_gradients(facts)
     yield from _loss_in_hidden_layers(facts, truths)
+    # What a layer without parameters hands down is its delta.
+    deltas = (*activation_derivative(facts), *softmax_diagonal(facts), *upstream_ignored(facts))
+    told = {found.layer for found in deltas}
     for index in reversed(range(1, len(facts.network))):
         layer = facts.network[index]
+        if layer.name in told and not layer.names:
+            continue
         candidates = list(_candidates(facts, truths, index))
         for phrase, signal in candidates:
             if signal.shape != layer.inputs.shape:
