@@ -112,10 +112,10 @@ def _equal_in_effect(
     for other in proposed:
         if other.code.slug not in {*own, *explanation.alternatives} and not other.unknown:
             repairs.setdefault(other.code.slug, []).append(other.repaired)
-    # One cause may have been proposed for each parameter by itself.
+    here = {name: explanation.repaired[name] for name in names}
     for slug, repaired in repairs.items():
-        own_repair = explanation.repaired
-        if all(any(_is_close(one.get(n), own_repair[n]) for one in repaired) for n in names):
+        # A cause may have been proposed for each parameter by itself.
+        if all(any(_is_close(one.get(n), array) for one in repaired) for n, array in here.items()):
             yield slug
 
 
