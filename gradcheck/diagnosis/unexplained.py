@@ -56,8 +56,9 @@ def _details(facts: Facts, name: str) -> dict[str, float]:
 def _ratios(sample: Sample, claimed: Floats) -> Floats:
     largest = float(np.max(np.abs(sample.values), initial=0.0))
     kept = sample.chosen(np.abs(sample.values) > ABOUT_ZERO * largest)
-    ratios: Floats = kept.of(claimed) / kept.values
-    return ratios
+    with np.errstate(over="ignore"):
+        ratios: Floats = kept.of(claimed) / kept.values
+    return ratios[np.isfinite(ratios)]
 
 
 def _ratio_words(ratios: Floats) -> str:
