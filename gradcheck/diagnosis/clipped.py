@@ -29,7 +29,7 @@ def clipped(facts: Facts) -> Iterator[Explanation]:
 
 
 def _by_entry(facts: Facts, name: str) -> Iterator[Explanation]:
-    claimed, sample = facts.analytic[name], facts.samples[name]
+    claimed, sample = facts.analytic[name], facts.known[name]
     for limit in {float(np.max(claimed)), float(-np.min(claimed))} - {0.0}:
         if limit < 0.0:
             continue
@@ -38,6 +38,9 @@ def _by_entry(facts: Facts, name: str) -> Iterator[Explanation]:
         if beyond.any() or np.count_nonzero(at_limit) < FEWEST_CLIPPED:
             continue
         here = sample.of(at_limit)
+        # Without smaller entries there is nothing that was left as it is.
+        if not np.any(sample.of(claimed)[~here]):
+            continue
         further = sample.values * np.sign(sample.of(claimed)) > limit - sample.error_bars
         if not here.any() or not np.all(further[here]) or not np.all(sample.agrees(claimed)[~here]):
             continue

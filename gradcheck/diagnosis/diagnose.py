@@ -110,19 +110,22 @@ def _equal_in_effect(
     """Yield the slugs of causes that would be repaired in the same way, here."""
     own = {explanation.code.slug, *(code.slug for code in explanation.also)}
     yield from (slug for slug in explanation.alternatives if slug not in own)
-    told = {*own, *explanation.alternatives}
+    if explanation.unknown:
+        return
+    repairs: dict[str, list[Mapping[str, npt.NDArray[Any]]]] = {}
     for other in proposed:
-        if other.code.slug in told or other.unknown or explanation.unknown:
-            continue
-        if all(
-            name in other.repaired and _is_close(other.repaired[name], explanation.repaired[name])
-            for name in names
-        ):
-            told.add(other.code.slug)
-            yield other.code.slug
+        if other.code.slug not in {*own, *explanation.alternatives} and not other.unknown:
+            repairs.setdefault(other.code.slug, []).append(other.repaired)
+    here = {name: explanation.repaired[name] for name in names}
+    for slug, repaired in repairs.items():
+        # A cause may have been proposed for each parameter by itself.
+        if all(any(_is_close(one.get(n), array) for one in repaired) for n, array in here.items()):
+            yield slug
 
 
-def _is_close(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+def _is_close(one: npt.NDArray[Any] | None, other: npt.NDArray[Any]) -> bool:
+    if one is None:
+        return False
     size = float(np.max(np.abs(other), initial=0.0))
     return bool(np.all(np.abs(one - other) <= SAME_EFFECT * size))
 

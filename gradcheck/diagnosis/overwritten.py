@@ -50,7 +50,7 @@ def _repeated(data: object, length: int) -> npt.NDArray[np.int_] | None:
 
 def _separates(facts: Facts, name: str, mask: npt.NDArray[np.bool_]) -> bool:
     """Return whether all that disagrees is within the mask, in each of its rows."""
-    sample = facts.samples[name]
+    sample = facts.known[name]
     wrong = ~sample.agrees(facts.analytic[name])
     inside = sample.of(mask)
     if wrong[~inside].any() or not inside.any() or not (~inside).any():

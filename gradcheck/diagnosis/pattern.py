@@ -38,7 +38,7 @@ def wrong_part(facts: Facts) -> Iterator[Explanation]:
             yield from _zeros(facts, name)
         if mask is None or not mask.any() or mask.ndim == 0 or mask.all():
             continue
-        found = _part(mask)
+        found = _part(mask, mask | (facts.analytic[name] == 0.0))
         zeros = not facts.analytic[name][mask].any() and facts.analytic[name].any()
         if zeros:
             where = found[1] if found else f"{np.count_nonzero(mask):,} entries"
@@ -81,22 +81,33 @@ def _ratio(facts: Facts, name: str, mask: Mask) -> str:
     claimed = inside.of(facts.analytic[name])
     if len(claimed) < 2 or not claimed.any():
         return ""
-    ratios = claimed / inside.values
-    slack = np.max(inside.error_bars / np.abs(inside.values)) + SAME_NUMBER
-    if np.ptp(ratios) > slack * np.max(np.abs(ratios)):
-        return ""
+    with np.errstate(all="ignore"):
+        ratios = claimed / inside.values
+        slack = np.max(inside.error_bars / np.abs(inside.values)) + SAME_NUMBER
+        # Compared this way round, a NaN is no common factor.
+        if not np.ptp(ratios) <= slack * np.max(np.abs(ratios)) < np.inf:
+            return ""
     return f", analytic / numerical being {np.median(ratios):.5g} there"
 
 
-def _part(mask: Mask) -> tuple[Code, str] | None:
-    """Return what kind of part the wrong entries make up, and its place in words."""
+def _part(mask: Mask, maybe: Mask) -> tuple[Code, str] | None:
+    """Return what kind of part the wrong entries make up, and its place in words.
+
+    Parameters
+    ----------
+    mask: the wrong entries
+    maybe: those, and others that would be right in a wrong part too: both gradients are zero there
+    """
     count, size = int(np.count_nonzero(mask)), mask.size
     hulls = [np.flatnonzero(mask.any(axis=_others(mask, axis))) for axis in range(mask.ndim)]
     within = int(np.prod([len(hull) for hull in hulls]))
     restricted = [axis for axis, hull in enumerate(hulls) if len(hull) < mask.shape[axis] > 1]
     is_filled = count >= FILLED * within and within <= LARGEST_PART * size
+    slabs = [axis for axis in restricted if _fills(maybe, axis, hulls[axis])]
+    if len(slabs) == 1 and count > FEW_ENTRIES:
+        return _slab(slabs[0], hulls[slabs[0]], mask.ndim)
     if is_filled and count > 1:
-        if len(restricted) == 1 and sum(length > 1 for length in mask.shape) > 1:
+        if len(restricted) == 1 and _is_matrix(mask):
             return _slab(restricted[0], hulls[restricted[0]], mask.ndim)
         if count >= SHORTEST_RUN and all(_is_run(hulls[axis]) for axis in restricted):
             place = ", ".join(_span(hull) for hull in hulls)
@@ -107,6 +118,16 @@ def _part(mask: Mask) -> tuple[Code, str] | None:
         noun = "entry" if count == 1 else "entries"
         return SPARSE_ENTRY, f"{noun} {', '.join(places)}{more}"
     return None
+
+
+def _is_matrix(mask: Mask) -> bool:
+    return sum(length > 1 for length in mask.shape) > 1
+
+
+def _fills(maybe: Mask, axis: int, indices: npt.NDArray[np.int_]) -> bool:
+    """Return whether whole slices along an axis may be wrong, and no more than a part of all."""
+    slab = np.take(maybe, indices, axis)
+    return bool(slab.all()) and _is_matrix(maybe) and slab.size <= LARGEST_PART * maybe.size
 
 
 def _slab(axis: int, indices: npt.NDArray[np.int_], rank: int) -> tuple[Code, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -36,7 +37,7 @@ def _per_sample(evaluator: Evaluator, names: Sequence[str]) -> dict[str, Floats]
     found: list[dict[str, Floats]] = []
     for number in range(_length(problem.args, axis)):
         args = tuple(_taken(data, axis, number) for data in problem.args)
-        alone = evaluator.with_args(args).gradient_at({}, names)
+        alone = _gradient_alone(evaluator.with_args(args), names)
         evaluator.gradient_calls += 1
         if set(alone) != set(names):
             return None
@@ -45,6 +46,17 @@ def _per_sample(evaluator: Evaluator, names: Sequence[str]) -> dict[str, Floats]
     if any(len({array.shape for array in arrays}) > 1 for arrays in stacked.values()):
         return None
     return {name: np.array(arrays) for name, arrays in stacked.items()}
+
+
+def _gradient_alone(evaluator: Evaluator, names: Sequence[str]) -> dict[str, Floats]:
+    """Return the gradient for one sample; {} where it raises."""
+    try:
+        # A variance over one sample is our doing; its user need not be warned of it.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return evaluator.gradient_at({}, names)
+    finally:
+        evaluator.close()
 
 
 def _sample_axis(args: Sequence[Any]) -> int | None:

@@ -56,9 +56,10 @@ def _details(facts: Facts, name: str) -> dict[str, float]:
 def _ratios(sample: Sample, claimed: Floats) -> Floats:
     largest = float(np.max(np.abs(sample.values), initial=0.0))
     kept = sample.chosen(np.abs(sample.values) > ABOUT_ZERO * largest)
-    # Adding zero makes a negative one positive.
-    ratios: Floats = kept.of(claimed) / kept.values + 0.0
-    return ratios
+    with np.errstate(over="ignore"):
+        # Adding zero makes a negative one positive.
+        ratios: Floats = kept.of(claimed) / kept.values + 0.0
+    return ratios[np.isfinite(ratios)]
 
 
 def _ratio_words(ratios: Floats) -> str:
