@@ -68,6 +68,8 @@ def facts_about(claimed, true, parameters, network=(), **more):
         failing=failing,
         passing=tuple(name for name in true if name not in failing),
         samples=samples,
+        known=samples,
+        wrong={},
         layer_of={name: default_layer(name) for name in true},
         network=network,
         **more,
