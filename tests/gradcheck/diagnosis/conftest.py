@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcheck import Problem, check
+from gradcheck import Problem, check, check_gradients
 from gradcheck.diagnosis.facts import Facts, Sample
 from gradcheck.diagnosis.gathering import gather
 from gradcheck.diagnosis.proof import Proof
@@ -200,3 +200,8 @@ def errors():
 @pytest.fixture
 def only_error():
     return the_error
+
+
+@pytest.fixture
+def checked_errors():
+    return lambda *given, **options: errors_of(check_gradients(*given, **options))
