@@ -114,10 +114,11 @@ def make_facts(
         if measured == 1.0:
             wrong[name] = np.abs(claimed[name] - array) > 1e-6 * np.abs(array)
     differing = [name for name in true if not np.array_equal(true[name], claimed[name])]
+    differing = fields.pop("failing", tuple(differing))
     given = {
         "analytic": dict(claimed),
         "parameters": dict(parameters or {name: np.ones_like(a) for name, a in true.items()}),
-        "failing": tuple(differing),
+        "failing": differing,
         "passing": tuple(name for name in true if name not in differing),
         "samples": {name: samples[name] for name in differing},
         "known": {name: known[name] for name in differing},
