@@ -11,6 +11,8 @@ import numpy as np
 
 # A factor is that number if it agrees to this many of its own size.
 SAME_NUMBER = 1e-6
+# Noise excuses no more: some known number would always be near.
+SIMILAR_NUMBER = 1e-4
 # What the derivative of a square loses or gains; no size of that length is as likely.
 HALVES = {2.0: "2", 0.5: "1/2"}
 SIMPLE = {3.0: "3", 4.0: "4", 0.25: "1/4", 1 / 3: "1/3", 10.0: "10", 0.1: "0.1"}
@@ -66,12 +68,25 @@ def known_constants(
     return _each_once(constants)
 
 
-def matching(factor: float, constants: Sequence[Constant]) -> tuple[Constant | None, int]:
-    """Return the first constant that the factor is, up to its sign, and how many were tried."""
+def matching(
+    factor: float, constants: Sequence[Constant], uncertainty: float = 0.0
+) -> tuple[Constant | None, int]:
+    """Return the first constant that the factor is, up to its sign, and how many were tried.
+
+    Parameters
+    ----------
+    uncertainty: how far the factor may be off, relatively
+    """
     for tries, constant in enumerate(constants, start=1):
-        if abs(abs(factor) - constant.value) <= SAME_NUMBER * constant.value:
+        if is_same(factor, constant.value, uncertainty):
             return constant, tries
     return None, 1
+
+
+def is_same(factor: float, number: float, uncertainty: float = 0.0) -> bool:
+    """Return whether a factor is a number up to its sign, as far as its uncertainty tells."""
+    tolerance = min(max(SAME_NUMBER, uncertainty), SIMILAR_NUMBER)
+    return abs(abs(factor) - number) <= tolerance * number
 
 
 def _powers(sizes: Mapping[str, int]) -> list[Constant]:

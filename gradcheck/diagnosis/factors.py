@@ -9,7 +9,7 @@ import numpy as np
 
 from gradcheck.diagnosis.causes import BATCH_SIZE_FACTOR, CONSTANT_FACTOR, SIGN_FLIP
 from gradcheck.diagnosis.codes import Code
-from gradcheck.diagnosis.constants import SAME_NUMBER, Constant, known_constants, matching
+from gradcheck.diagnosis.constants import SAME_NUMBER, Constant, is_same, known_constants, matching
 from gradcheck.diagnosis.facts import Facts, Sample
 from gradcheck.directions import Floats, norm
 
@@ -63,15 +63,16 @@ class Scaled:
 
 def scaled(facts: Facts, name: str, base: Floats) -> Scaled | None:
     """Return the array divided by the constant that makes it fit; None where none does."""
-    slope = _slope(facts.samples[name], base)
-    if slope is None:
+    fitted = _slope(facts.samples[name], base)
+    if fitted is None:
         return None
+    slope, uncertainty = fitted
     factor, constants = 1.0 / slope, known_constants(facts.sizes, facts.args, base.shape)
-    constant, tries = matching(factor, constants)
-    if constant is not None:
+    constant, tries = matching(factor, constants, uncertainty)
+    if is_same(factor, 1.0, uncertainty):
+        factor, constant, tries = float(np.sign(factor)), None, 1
+    elif constant is not None:
         factor = float(np.copysign(constant.value, factor))
-    elif abs(abs(factor) - 1.0) <= SAME_NUMBER:
-        factor = float(np.sign(factor))
     with np.errstate(over="ignore"):
         array = base / factor
     if not np.all(np.isfinite(array)) or not facts.fits(name, array):
@@ -80,18 +81,23 @@ def scaled(facts: Facts, name: str, base: Floats) -> Scaled | None:
     return Scaled(array, factor, constant, 2 * tries)
 
 
-def _slope(sample: Sample, base: Floats) -> float | None:
-    """Return what the array has to be multiplied by, entries weighted by how sharp they are."""
+def _slope(sample: Sample, base: Floats) -> tuple[float, float] | None:
+    """Return what the array has to be multiplied by, and how far that may be off, relatively.
+
+    Entries count by how sharp they are.
+    """
     claimed, values = sample.of(base), sample.values
     size, true_size = norm(claimed), norm(values)
     if size == 0.0 or true_size == 0.0 or not np.all(np.isfinite(base)):
         return None
     # In units of their norms, squares neither overflow nor vanish.
-    claimed, values = claimed / size, values / true_size
+    claimed, values, bars = claimed / size, values / true_size, sample.error_bars / true_size
     # Sharp entries count most, but none for more than its own rounding allows.
-    weight = 1.0 / (
-        sample.error_bars / true_size + SAME_NUMBER * np.maximum(np.abs(values), SAME_NUMBER)
-    )
-    slope = float(np.sum(weight**2 * claimed * values) / np.sum((weight * claimed) ** 2))
-    slope *= true_size / size
-    return slope if slope != 0.0 and np.isfinite(slope) else None
+    weight = 1.0 / (bars + SAME_NUMBER * np.maximum(np.abs(values), SAME_NUMBER))
+    total = float(np.sum((weight * claimed) ** 2))
+    slope = float(np.sum(weight**2 * claimed * values)) / total
+    spread = float(np.sum(weight**2 * np.abs(claimed) * bars)) / total
+    scale = true_size / size
+    if slope * scale == 0.0 or not np.isfinite(slope * scale):
+        return None
+    return slope * scale, spread / abs(slope)

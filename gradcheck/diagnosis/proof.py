@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from gradcheck.diagnosis.facts import Explanation, Sample
-from gradcheck.directions import Floats, random_direction
+from gradcheck.directions import Floats, norm, random_direction
 from gradcheck.entries import EntryMeasurement
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
@@ -24,6 +24,8 @@ PROOF_DIRECTIONS = (4_000_000, 4_000_001)
 # Decimal digits that a repair has to get right, altogether, beyond what it got by trying.
 DIGITS = 6.0
 MOST_DIGITS_EACH = 9.0
+# Of the error of a wrong part: a rest that is not sharp enough to pass may be off by so much.
+LARGEST_REST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -71,62 +73,72 @@ class Proof:
         outside = [entry for entry in entries if not unknown[entry.index]]
         if any(outcome(entry.derivative) == "disagrees" for entry in outside):
             return None
-        if unknown.any() and not self._are_wrong(measured.entries, unknown):
+        inside = [entry for entry in measured.entries if unknown[entry.index]]
+        if unknown.any() and "disagrees" not in [outcome(entry.derivative) for entry in inside]:
             return None
-        probes = self._probes(claim) if claim.size else []
-        if probes and judge(probes, outside, claim, self.effect).verdict == "fail":
+        directions = self._directions(claim) if claim.size else []
+        probes = [measure_probe(self.evaluator, self.conditions, claim, d) for d in directions]
+        verdict = judge(probes, outside, claim, self.effect).verdict if probes else "pass"
+        if verdict == "fail":
             return None
         resolution = max((probe_resolution(probe) for probe in probes), default=0.0)
         if unknown.any() and np.array_equal(repaired, original.analytic):
-            return resolution  # nothing was guessed: a part is wrong, and the rest is right
+            # Nothing was guessed: a part is wrong, and the rest is right.
+            is_right = verdict == "pass" or _stands_out(inside, original, probes)
+            return resolution if is_right else None
         needed = DIGITS + math.log10(max(explanation.tries, 1))
-        digits = self._digits(explanation, original, claim, probes)
+        error = self._untried_error(explanation, claim)
+        digits = _digits(error, outside, list(zip(directions, probes, strict=True)))
         return resolution if digits >= needed else None
 
-    def _are_wrong(
-        self, entries: Iterable[EntryMeasurement], unknown: npt.NDArray[np.bool_]
-    ) -> bool:
-        """Return whether some of the entries that are said to be wrong were seen to be."""
-        inside = [outcome(entry.derivative) for entry in entries if unknown[entry.index]]
-        return "disagrees" in inside
-
-    def _probes(self, claim: Claim) -> list[ProbeMeasurement]:
+    def _directions(self, claim: Claim) -> list[Floats]:
         found = []
         for number in PROOF_DIRECTIONS:
             along = random_direction(claim.scale, self.seed, claim.name, number)
-            along = fitting(self.evaluator, self.conditions, claim.name, along)
-            found.append(measure_probe(self.evaluator, self.conditions, claim, along))
+            found.append(fitting(self.evaluator, self.conditions, claim.name, along))
         return found
 
-    def _digits(
-        self,
-        explanation: Explanation,
-        original: Claim,
-        claim: Claim,
-        probes: Sequence[ProbeMeasurement],
-    ) -> float:
-        """Return how many digits of the error the repair gets right where it was not fitted."""
-        name = original.name
-        sample = self.kept_back[name] if explanation.fitted else None
-        error = claim.analytic - original.analytic
-        from_entries = sum(
-            _digits_of(error[entry.index], _shifted(entry, claim).derivative)
-            for entry in self.measured[name].entries
-            if claim.scale[entry.index] > 0.0
-            and outcome(entry.derivative) != "undecided"
-            and (sample is None or _position(entry, error) in sample.positions)
-        )
-        from_probes = [
-            _digits_of(
-                float(np.vdot(error, random_direction(claim.scale, self.seed, name, number))),
-                probe.derivative,
-            )
-            for probe, number in zip(probes, PROOF_DIRECTIONS, strict=True)
-        ]
-        if claim.size > 1:
-            return from_entries + sum(from_probes)
-        # The direction of a lone entry tells the same again, if more sharply.
-        return max(from_entries, *from_probes) if sample is None else 0.0
+    def _untried_error(self, explanation: Explanation, claim: Claim) -> Floats:
+        """Return the error that the repair takes away, 0 where it was fitted to do so."""
+        measured = self.measured[claim.name]
+        error = np.array(claim.analytic - measured.claim.analytic)
+        if not explanation.fitted:
+            return error
+        kept_back = set(self.kept_back[claim.name].positions.tolist())
+        for entry in measured.entries:
+            is_decided = outcome(entry.derivative) != "undecided"
+            if is_decided and _position(entry, error) not in kept_back:
+                error[entry.index] = 0.0
+        return error
+
+
+def _stands_out(
+    inside: Sequence[EntryMeasurement], claim: Claim, probes: Sequence[ProbeMeasurement]
+) -> bool:
+    """Return whether the error of a part is large beside what the rest may be off by."""
+    effect = norm([entry.derivative.discrepancy * claim.scale[entry.index] for entry in inside])
+    rest = [max(p.derivative.error_bar, abs(p.derivative.discrepancy)) for p in probes]
+    return all(left <= LARGEST_REST * effect for left in rest)
+
+
+def _digits(
+    error: Floats,
+    entries: Sequence[EntryMeasurement],
+    probes: Sequence[tuple[Floats, ProbeMeasurement]],
+) -> float:
+    """Return how many digits of an error the repair gets right."""
+    from_entries = sum(
+        _digits_of(error[entry.index], entry.derivative)
+        for entry in entries
+        if outcome(entry.derivative) != "undecided"
+    )
+    from_probes = [
+        _digits_of(float(np.vdot(error, along)), probe.derivative) for along, probe in probes
+    ]
+    if np.count_nonzero(error) > 1:
+        return from_entries + sum(from_probes)
+    # The direction of a lone entry tells the same again, if more sharply.
+    return max([from_entries, *from_probes])
 
 
 def _position(entry: EntryMeasurement, array: Floats) -> int:

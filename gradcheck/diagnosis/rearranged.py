@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, permutations
@@ -13,6 +14,7 @@ from gradcheck.diagnosis.codes import Code
 from gradcheck.diagnosis.factors import scaled
 from gradcheck.diagnosis.facts import Explanation, Facts, Sample
 from gradcheck.directions import Floats
+from gradcheck.probes import NEGLIGIBLE_DISCREPANCY
 
 # Axes of more dimensions are permuted in too many ways.
 MOST_AXES = 4
@@ -39,9 +41,8 @@ def rearranged(facts: Facts) -> Iterator[Explanation]:
         orders = [*_transposes(claimed), *_memory_orders(claimed), *_shifts(claimed)]
         for order in orders:
             yield from _explained(facts, name, order, len(orders))
-        for order in _matched(claimed, facts.known[name]):
-            # Which slice goes where was read off the samples.
-            yield from _explained(facts, name, order, max(claimed.shape))
+        for order, choices in _matched(claimed, facts.known[name]):
+            yield from _explained(facts, name, order, choices)
 
 
 def _explained(facts: Facts, name: str, order: _Order, tries: int) -> Iterator[Explanation]:
@@ -104,8 +105,11 @@ def _shifts(array: Floats) -> Iterator[_Order]:
             yield _Order(PERMUTATION, np.flip(array, axes), words)
 
 
-def _matched(array: Floats, sample: Sample) -> Iterator[_Order]:
-    """Yield the array with its slices in the order that the samples ask for."""
+def _matched(array: Floats, sample: Sample) -> Iterator[tuple[_Order, int]]:
+    """Yield the array with its slices in the order that the samples ask for.
+
+    With it comes among how many orders that one was chosen.
+    """
     for axis, length in enumerate(array.shape):
         if length < 2:
             continue
@@ -116,7 +120,8 @@ def _matched(array: Floats, sample: Sample) -> Iterator[_Order]:
         pairs = ", ".join(f"{place} holds {sources[place]}" for place in moved[:3])
         more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
         words = f"it with its slices along axis {axis} in another order ({pairs}{more})"
-        yield _Order(PERMUTATION, np.take(array, sources, axis), words)
+        order = _Order(PERMUTATION, np.take(array, sources, axis), words)
+        yield order, math.perm(length, len(moved))
 
 
 def _along(sample: Sample, shape: tuple[int, ...], axis: int) -> dict[int, Sample]:
@@ -141,7 +146,7 @@ def _sources(slices: Floats, samples: dict[int, Sample]) -> np.ndarray | None:
     sources = np.arange(len(slices))
     for place, sample in samples.items():
         claimed = flat[:, sample.positions]
-        slack = sample.error_bars + 1e-7 * np.abs(claimed)
+        slack = sample.error_bars + NEGLIGIBLE_DISCREPANCY * np.abs(claimed)
         fitting = np.flatnonzero(np.all(np.abs(claimed - sample.values) <= slack, axis=1))
         if place in fitting:
             continue

@@ -74,6 +74,7 @@ def _added(facts: Facts, name: str, terms: Sequence[Floats]) -> tuple[list[float
 def _weights(sample: Sample) -> Floats:
     """Return how much each entry counts in a fit: by its error bar, down to plain rounding."""
     typical = norm(sample.values) / np.sqrt(max(len(sample.values), 1))
-    floor = 1e-12 * typical if typical else 1.0
-    weights: Floats = 1.0 / (sample.error_bars + 1e-9 * np.abs(sample.values) + floor)
+    floor = 1e-12 * typical or 1.0
+    spread = sample.error_bars + 1e-9 * np.abs(sample.values) + floor
+    weights: Floats = np.min(spread) / spread
     return weights

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradcheck.diagnosis.causes import WRONG_UPSTREAM
 from gradcheck.diagnosis.facts import Facts
-from gradcheck.directions import Floats
+from gradcheck.directions import Floats, norm
 from gradcheck.report import Finding
 
 # Relative size of a singular value that counts as zero.
@@ -159,4 +159,4 @@ def _spans(true: Floats, claimed: Floats) -> bool:
     if kept.shape[1] == min(true.shape):
         return True  # it may be the units, not the samples, that limit the rank
     rest = claimed - kept @ (kept.T @ claimed)
-    return bool(np.linalg.norm(rest) <= RANK_TOLERANCE * np.linalg.norm(claimed))
+    return norm(rest) <= RANK_TOLERANCE * norm(claimed)

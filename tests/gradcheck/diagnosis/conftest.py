@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcheck import Problem, check
+from gradcheck import Problem, check, check_gradients
 from gradcheck.diagnosis.facts import Facts, Sample
 from gradcheck.diagnosis.gathering import gather
 from gradcheck.diagnosis.proof import Proof
@@ -114,10 +114,11 @@ def make_facts(
         if measured == 1.0:
             wrong[name] = np.abs(claimed[name] - array) > 1e-6 * np.abs(array)
     differing = [name for name in true if not np.array_equal(true[name], claimed[name])]
+    differing = fields.pop("failing", tuple(differing))
     given = {
         "analytic": dict(claimed),
         "parameters": dict(parameters or {name: np.ones_like(a) for name, a in true.items()}),
-        "failing": tuple(differing),
+        "failing": differing,
         "passing": tuple(name for name in true if name not in differing),
         "samples": {name: samples[name] for name in differing},
         "known": {name: known[name] for name in differing},
@@ -200,3 +201,8 @@ def errors():
 @pytest.fixture
 def only_error():
     return the_error
+
+
+@pytest.fixture
+def checked_errors():
+    return lambda *given, **options: errors_of(check_gradients(*given, **options))

@@ -24,11 +24,23 @@ def test_the_constant_is_found_for_any_base(factor, matches, waves, facts_of_arr
     np.testing.assert_allclose(found.array, true, rtol=1e-9)
 
 
-def test_a_factor_near_one_is_no_factor(waves, facts_of_array):
+def test_a_factor_near_one_is_none_as_far_as_the_error_bars_tell(waves, facts_of_array):
+    true = waves({"W": (4, 4)}).true["W"]
+    facts = facts_of_array(true, true.T)
+    assert scaled(facts, "W", true * (1 + 5e-7)) is None  # by 1, it does not fit
+    assert scaled(facts, "W", true * (1 + 5e-6)).is_fitted
+    coarse = facts_of_array(true, true.T, bars=1e-5)
+    assert scaled(coarse, "W", true * (1 + 5e-7)).is_plain
+    assert scaled(coarse, "W", true * (1 + 5e-6)).is_plain
+
+
+def test_a_known_number_is_recognised_through_noise(waves, facts_of_array):
     true = waves({"W": (4, 4)}).true["W"]
     facts = facts_of_array(true, true.T, bars=1e-5)
-    assert scaled(facts, "W", true * (1 + 5e-7)).is_plain
-    assert scaled(facts, "W", true * (1 + 5e-6)).is_fitted
+    assert scaled(facts, "W", 3.0 * true * (1 + 5e-6)).matches == "3"
+    # Much noise is no excuse for any number to be a known one.
+    noisy = facts_of_array(true, true.T, bars=1e-2)
+    assert scaled(noisy, "W", 3.0 * true * (1 + 2e-4)).is_fitted
 
 
 def test_a_base_that_is_not_finite_is_refused(waves, facts_of_array):

@@ -203,6 +203,16 @@ def test_a_wrong_part_is_named(index, expected, dtype, waves, only_error):
     assert report["b"].verdict == "pass"
 
 
+@pytest.mark.parametrize("slight", [1e-2, 1e-4, 1e-6])
+def test_a_slight_error_is_told_from_the_rest(slight, waves, only_error):
+    mask = mask_of((3, 4), (1, 2))
+    for seed in SEEDS:
+        report = waves({"W": (3, 4)}, seed).checked(
+            lambda true, _: {"W": np.where(mask, (1.0 + slight) * true["W"], true["W"])}
+        )
+        assert only_error(report).slug == "sparse_entry"
+
+
 def test_zeros_in_a_part_are_named(waves, only_error):
     mask = mask_of((3, 4), (2,))
     report = waves({"W": (3, 4)}).checked(lambda true, _: {"W": np.where(mask, 0.0, true["W"])})
