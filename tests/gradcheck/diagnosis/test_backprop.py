@@ -91,9 +91,9 @@ def proposed(facts):
     return [found for hypothesis in BACKPROP_HYPOTHESES for found in hypothesis(facts)]
 
 
-def assert_repaired(found, true):
+def assert_repaired(found, true, rtol=1e-6):
     for name, array in found.repaired.items():
-        assert np.linalg.norm(array - true[name]) <= 1e-6 * np.linalg.norm(true[name]), name
+        assert np.linalg.norm(array - true[name]) <= rtol * np.linalg.norm(true[name]), name
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -422,7 +422,8 @@ def test_gradients_in_float32_are_explained_too(seed):
     }
     (found,) = proposed(facts_about(claimed, true, flatten(doubles), facts))
     assert (found.code.slug, found.layer) == ("missing_activation_derivative", "layer2")
-    assert_repaired(found, true)
+    # The rounding of the wrong gradient, which is larger than the true one, stays.
+    assert_repaired(found, true, rtol=1e-5)
 
 
 def in_float32(parameters):
