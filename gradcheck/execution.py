@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any, cast
@@ -63,6 +64,7 @@ class Evaluator:
         bounds: Any = None,
     ) -> None:
         self.problem = problem
+        self._options = reseed, timeout, bounds
         self._caller = Caller(reseed, timeout)
         self._given = flatten(problem.parameters)
         taken = {
@@ -87,6 +89,10 @@ class Evaluator:
         self._scalars = [n for n in usable if not isinstance(self._given[n], np.ndarray)]
         fixed = {name: self._given[name] for name in self.skipped}
         self._fixed = {k: leaf.copy() for k, leaf in fixed.items() if isinstance(leaf, np.ndarray)}
+
+    def with_args(self, args: tuple[Any, ...]) -> Evaluator:
+        """Return an evaluator of the same functions at the same parameters on other data."""
+        return Evaluator(replace(self.problem, args=args), *self._options)
 
     def dtype_of(self, name: str) -> np.dtype[Any]:
         """Return the dtype of a parameter as the user gave it."""

@@ -105,6 +105,7 @@ class ParameterReport:
     reason: why it is inconclusive or failed before any comparison; "" otherwise
     resolution: smallest relative error of the gradient that would have been seen; None if unknown
     worst: the entry whose error is largest against its error bar; None where none was compared
+    worst_entries: up to five entries that are wrong beyond their error bars, worst first
     wrong: mask of the parameter's shape: the wrong entries; None where they were not all compared
     wrong_count: number of wrong entries, None where `wrong` is
     checked_count: entries compared one by one
@@ -134,6 +135,7 @@ class ParameterReport:
     findings: tuple[Finding, ...] = ()
     required: float | None = None
     miss_chance: float | None = None
+    worst_entries: tuple[Comparison, ...] = ()
 
     @property
     def ruled_out(self) -> float | None:

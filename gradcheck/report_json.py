@@ -77,9 +77,7 @@ def _decode_finding(data: Mapping[str, Any]) -> Finding:
     return Finding(**kept)
 
 
-def _decode_comparison(data: Mapping[str, Any] | None) -> Comparison | None:
-    if data is None:
-        return None
+def _decode_comparison(data: Mapping[str, Any]) -> Comparison:
     numbers = {key: _number(data[key]) for key in data if key != "index"}
     return Comparison(index=tuple(data["index"]), **numbers)
 
@@ -97,7 +95,8 @@ def _decode_parameter(data: Mapping[str, Any], findings: tuple[Finding, ...]) ->
     kept["shape"] = tuple(data["shape"])
     for key in ("resolution", "required", "miss_chance"):
         kept[key] = _number(data[key])
-    kept["worst"] = _decode_comparison(data["worst"])
+    kept["worst"] = None if data["worst"] is None else _decode_comparison(data["worst"])
+    kept["worst_entries"] = tuple(map(_decode_comparison, data["worst_entries"]))
     wrong = data["wrong"]
     kept["wrong"] = None if wrong is None else np.array(wrong, dtype=bool).reshape(kept["shape"])
     kept["probes"] = tuple(_decode_probe(probe) for probe in data["probes"])

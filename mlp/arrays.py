@@ -10,3 +10,5 @@ Array: TypeAlias = NDArray[Any]
 Scalar: TypeAlias = np.inexact[Any]
 LayerParameters: TypeAlias = dict[str, Array]
 NetworkParameters: TypeAlias = dict[str, LayerParameters]
+# Of a problem: arrays by name, or by layer and name.
+Parameters: TypeAlias = dict[str, Any]

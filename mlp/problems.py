@@ -8,7 +8,7 @@ import numpy as np
 
 from mlp import activations
 from mlp.activations import identity, sigmoid, tanh
-from mlp.arrays import Array, NetworkParameters, Scalar
+from mlp.arrays import Array, Parameters, Scalar
 from mlp.initialisers import he_normal, lecun_normal, small_normal, unit_normal, xavier_normal
 from mlp.layers import Dense
 from mlp.losses import (
@@ -32,16 +32,16 @@ class Problem:
     name: what reports call it.
     loss: loss(parameters, *args), a scalar.
     gradient: gradient(parameters, *args), in the structure of the parameters.
-    parameters: {layer name: {parameter name: array}}.
-    args: the data, (inputs, targets).
+    parameters: {layer name: {parameter name: array}} of a network, else {parameter name: array}.
+    args: the data, such as (inputs, targets).
     sizes: numbers that a wrong factor may turn out to be, such as {"batch": 5}.
     network: the network behind loss and gradient, layer by layer; None where it is not shown.
     """
 
     name: str
     loss: Callable[..., Scalar]
-    gradient: Callable[..., NetworkParameters]
-    parameters: NetworkParameters
+    gradient: Callable[..., Parameters]
+    parameters: Parameters
     args: tuple[Array, ...] = ()
     sizes: dict[str, int] = field(default_factory=dict)
     network: Network | None = None

@@ -60,6 +60,17 @@ def test_help_is_printed_without_anything_heavy(option):
     assert not loaded_after(code) & HEAVY
 
 
+def test_a_finding_is_explained_without_anything_heavy():
+    code = (
+        "import contextlib, io\n"
+        "from gradcheck.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()) as printed:\n"
+        "    assert main(['--explain', 'GC201']) == 0\n"
+        "assert printed.getvalue().startswith('GC201 transposed\\n')\n"
+    )
+    assert not loaded_after(code) & HEAVY
+
+
 def test_a_wrong_command_line_is_answered_without_anything_heavy():
     code = (
         "import contextlib, io\n"

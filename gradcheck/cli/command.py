@@ -49,6 +49,10 @@ def _command(argv: Sequence[str] | None) -> int:
         from gradcheck.cli.listing import list_targets
 
         return list_targets(settle(typed, Configuration()))
+    if typed.explaining:
+        from gradcheck.cli.explaining import explain
+
+        return explain(settle(typed, Configuration()))
     if typed.self_testing:
         from gradcheck.cli.self_testing import run_and_print
 

@@ -29,6 +29,7 @@ examples:
   gradcheck net.py:net --only 'W2,b*'    check some of its parameters
   gradcheck --list net.py                show what can be checked in a file
   gradcheck --format svg -o report.svg   a picture of the report
+  gradcheck --explain GC201              what a finding means, what to do
 
 exit status: 0 every gradient agrees, 1 a gradient is wrong, 2 could not run,
 3 inconclusive, 5 nothing was checked, 130 interrupted. Settings are read from
@@ -59,6 +60,7 @@ class Options:
 
     Attributes
     ----------
+    explaining: codes or names of findings to explain
     checks: the options of a check, by their names in Python; those left at their defaults are not
         there
     """
@@ -67,6 +69,7 @@ class Options:
     folder: Path | None
     listing: bool
     self_testing: bool
+    explaining: tuple[str, ...]
     checks: Mapping[str, Any]
     allow_inconclusive: bool
     format: str
@@ -102,6 +105,7 @@ def settle(typed: argparse.Namespace, configured: Configuration) -> Options:
 
     values = {key: value for key, value in vars(typed).items() if key not in CHECK_OPTIONS}
     values["targets"] = tuple(typed.targets) or configured.targets
+    values["explaining"] = tuple(typed.explaining)
     values["folder"] = None if typed.targets else configured.folder
     values["checks"] = {name: first(name) for name in CHECK_OPTIONS if first(name) is not None}
     values["allow_inconclusive"] = first("allow_inconclusive") or False
@@ -238,6 +242,15 @@ def _add_report(group: argparse._ArgumentGroup) -> None:
 def _add_help(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--list", action="store_true", dest="listing", help="list what can be checked in TARGET"
+    )
+    group.add_argument(
+        "--explain",
+        nargs="+",
+        action="extend",
+        default=[],
+        dest="explaining",
+        metavar="CODE",
+        help="explain a finding by its code or name, such as GC201 or transposed",
     )
     group.add_argument(
         "--self-test",

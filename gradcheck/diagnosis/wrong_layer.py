@@ -101,7 +101,7 @@ def _same_as_another(
 ) -> Iterator[Explanation]:
     """Yield the wrong gradients that are, entry by entry, a right one of another parameter."""
     for name in facts.failing:
-        claimed, sample = facts.analytic[name], facts.samples[name]
+        claimed = facts.analytic[name]
         twins = [
             other
             for other in facts.passing
@@ -109,15 +109,16 @@ def _same_as_another(
             and claimed.size >= ENTRIES
             and np.ptp(claimed) > 0
         ]
-        truth = truths.get(name)
-        if truth is None and sample.is_complete:
-            truth = sample.values.reshape(claimed.shape)
-        if name not in explained and len(twins) == 1 and truth is not None:
-            yield Explanation(
-                WRONG_LAYER,
-                {name: truth},
-                f"{name} is the gradient of {twins[0]}, bit by bit in {claimed.size} entries",
-                details={"other": twins[0]},
-                tries=len(facts.passing),
-                layer=facts.layer_of[name],
-            )
+        if name in explained or len(twins) != 1:
+            continue
+        known = {name: truths[name]} if name in truths else {name: claimed}
+        unknown = {} if name in truths else {name: np.ones(claimed.shape, dtype=bool)}
+        yield Explanation(
+            WRONG_LAYER,
+            known,
+            f"{name} is the gradient of {twins[0]}, bit by bit in {claimed.size} entries",
+            unknown=unknown,
+            details={"other": twins[0]},
+            tries=len(facts.passing),
+            layer=facts.layer_of[name],
+        )

@@ -79,7 +79,7 @@ def _cells(parameter: ParameterReport, indent: str) -> dict[str, str]:
         "verified": wording.UNKNOWN if failed else wording.bound(parameter.resolution),
         "error": wording.relative(worst),
         "where": wording.place(worst.index) if worst else wording.UNKNOWN,
-        "verdict": _word(parameter.verdict),
+        "verdict": " ".join([_word(parameter.verdict), *_code(parameter)]),
     }
 
 
@@ -116,6 +116,13 @@ def _cell(row: Row, column: str) -> Text:
 def _head_rule(glyphs: Glyphs) -> Box:
     blank = "    \n"
     return Box(blank * 2 + f"{glyphs.rule * 4}\n" + blank * 4 + "    ", ascii=glyphs.rule == "-")
+
+
+def _code(parameter: ParameterReport) -> list[str]:
+    """Return the code of what explains a failure best, where anything does."""
+    if parameter.verdict != "fail":
+        return []
+    return [finding.code for finding in parameter.findings if finding.severity == "error"][:1]
 
 
 def _word(verdict: str) -> str:

@@ -11,9 +11,13 @@ from rich.text import Text
 
 from gradcheck import __version__
 from gradcheck.rendering import blocks, wording
+from gradcheck.rendering.causes import wrong_blocks
 from gradcheck.rendering.table import parameter_table
-from gradcheck.rendering.text import ASCII, STYLES, UNICODE, Glyphs, text
+from gradcheck.rendering.text import ASCII, STYLES, UNICODE, Layout, text
 from gradcheck.report import GradientReport
+
+# More lessons than these nobody reads at once.
+CODES_TO_LEARN = 3
 
 
 @dataclass(frozen=True)
@@ -28,27 +32,40 @@ class ReportView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the sections, a blank line between two."""
         glyphs = ASCII if options.ascii_only else UNICODE
-        for section in self._sections(options.max_width, glyphs):
+        for section in self._sections(Layout(options.max_width, glyphs)):
             yield section
             yield Text("")
         yield _verdict(self.report, options.max_width)
 
-    def _sections(self, width: int, glyphs: Glyphs) -> Iterator[RenderableType]:
+    def _sections(self, layout: Layout) -> Iterator[RenderableType]:
         report = self.report
         if not self.quiet:
             yield _header(report)
             if report.parameters:
-                yield parameter_table(report, width, glyphs)
-        yield from blocks.failing_blocks(report, glyphs, verbose=self.verbose)
+                yield parameter_table(report, layout.width, layout.glyphs)
+        yield from wrong_blocks(report, layout, verbose=self.verbose)
         yield from blocks.inconclusive_blocks(report)
-        yield from blocks.finding_blocks(report, notes=not self.quiet)
+        if not self.quiet:
+            yield from blocks.note_blocks(report)
         if self.verbose:
-            yield from blocks.probe_blocks(report, glyphs)
+            yield from blocks.probe_blocks(report, layout.glyphs)
         if not self.quiet:
             yield from _remarks(report)
-        if self.rerun is not None and not report.ok:
-            # In one line, however long, so that it can be copied.
-            yield Text(f"rerun  {wording.printable(self.rerun)}", no_wrap=True, overflow="ignore")
+        commands = list(self._commands())
+        if commands:
+            yield Group(*commands)
+
+    def _commands(self) -> Iterator[RenderableType]:
+        """Yield what to type next, each in one line, however long, so that it can be copied."""
+        codes = wording.codes(self.report, CODES_TO_LEARN)
+        if codes and not self.quiet:
+            yield _command("learn", f"gradcheck --explain {' '.join(codes)}")
+        if self.rerun is not None and not self.report.ok:
+            yield _command("rerun", wording.printable(self.rerun))
+
+
+def _command(label: str, command: str) -> RenderableType:
+    return Text(f"{label}  {command}", no_wrap=True, overflow="ignore")
 
 
 def _header(report: GradientReport) -> RenderableType:

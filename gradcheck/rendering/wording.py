@@ -12,12 +12,17 @@ from decimal import ROUND_CEILING, Context, Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradcheck.report import Comparison, GradientReport, ParameterReport, Probe
+    from gradcheck.report import Comparison, Finding, GradientReport, ParameterReport, Probe
 
 VERDICT_WORDS = {"pass": "ok", "fail": "FAIL", "inconclusive": "inconclusive"}
 VERDICT_TITLES = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE"}
 UNKNOWN = "-"
 DIRECTIONS = {"random": "a random direction", "eigen": "an eigenvector of the Hessian"}
+
+NO_CAUSE = "unexplained"
+# Causes whose factor says more than their name does.
+FACTORS = ("constant_factor", "batch_size_factor")
+WHOLE = 1e-4  # closer than this, relatively, to a whole number is meant to be one
 
 DIGITS = 6  # of a gradient's entry, where fewer than that would do to tell two apart
 ALL_DIGITS = 17  # any two different float64 differ within these
@@ -134,6 +139,66 @@ def disagreeing(parameter: ParameterReport) -> list[Probe]:
     return [probe for probe in parameter.probes if probe.outcome == "disagrees"]
 
 
+def errors(report: GradientReport) -> list[Finding]:
+    """Return the findings that say what is wrong, most explanatory first."""
+    return [finding for finding in report.findings if finding.severity == "error"]
+
+
+def codes(report: GradientReport, most: int) -> list[str]:
+    """Return the codes of what is wrong, each once, `most` of them."""
+    return list(dict.fromkeys(finding.code for finding in errors(report)))[:most]
+
+
+def failing_of(finding: Finding, report: GradientReport) -> list[ParameterReport]:
+    """Return the failing parameters that a finding speaks of."""
+    named = [part for part in report.parameters if part.name in finding.parameters]
+    return [part for part in named if part.verdict == "fail"]
+
+
+def worst_of(parameters: Sequence[ParameterReport]) -> ParameterReport | None:
+    """Return the parameter whose worst entry errs most; None of none."""
+    return max(parameters, key=_relative_error, default=None)
+
+
+def extent(parameters: Sequence[ParameterReport]) -> str:
+    """Return how many of their entries are wrong; "" where that is not known of all of them."""
+    counts = [part.wrong_count for part in parameters if part.wrong_count]
+    if not counts or len(counts) < len(parameters):
+        return ""
+    return f"{sum(counts):,} of {plural(sum(part.size for part in parameters), 'entry')}"
+
+
+def unexplained(report: GradientReport) -> list[ParameterReport]:
+    """Return the failing parameters that no error speaks of."""
+    found = errors(report)
+    told = {name for finding in found for name in finding.parameters}
+    # An error that names no parameter is about all that were never measured.
+    of_all = any(not finding.parameters for finding in found)
+    return [
+        part
+        for part in report.parameters
+        if part.verdict == "fail" and part.name not in told and not (of_all and part.reason)
+    ]
+
+
+def cause(finding: Finding) -> str:
+    """Return a cause in one word, a factor as such: "transposed", "x11 (batch)"; "" for none."""
+    if finding.slug == NO_CAUSE:
+        return ""
+    factor = finding.details.get("factor")
+    if finding.slug not in FACTORS or not isinstance(factor, int | float) or not factor:
+        return finding.slug
+    matches = finding.details.get("matches")
+    return f"x{multiple(factor)}" + (f" ({printable(matches)})" if matches else "")
+
+
+def multiple(factor: float) -> str:
+    """Return a factor in four digits: "11", "-0.5234", "1/11" for what is one over a number."""
+    inverse = 1.0 / factor
+    is_part = abs(inverse) > 1.5 and abs(inverse - round(inverse)) <= WHOLE * abs(inverse)
+    return f"{'-' if factor < 0 else ''}1/{abs(round(inverse))}" if is_part else f"{factor:.4g}"
+
+
 def wrongness(parameter: ParameterReport) -> str:
     """Return how much of a failing parameter is wrong, and how far that is known."""
     size = parameter.size
@@ -196,6 +261,11 @@ def _coverage(report: GradientReport) -> str:
     if report.miss_chance:
         words += f"; chance of a miss at most {chance(report.miss_chance)}"
     return words
+
+
+def _relative_error(parameter: ParameterReport) -> float:
+    worst = parameter.worst
+    return worst.relative_error if worst is not None and shows_error(worst) else -1.0
 
 
 def _entries(count: int) -> str:

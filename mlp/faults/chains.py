@@ -199,7 +199,7 @@ def loss_derivative_in_hidden_layers(network: Network) -> Network:
     correct,
     wrong=parameters_of("layer1", "layer2"),
     causes={"updated_weights"},
-    black_box={"updated_weights", "unexplained"},
+    black_box={"updated_weights", "wrong_upstream", "unexplained"},
 )
 def updated_weights(network: Network) -> Network:
     """Signals pass through weights that were stepped already: update and backward in one loop."""

@@ -47,7 +47,7 @@ def _tanh_derivative_without_square(z: Array) -> Array:
     wrong=BELOW_THIRD,
     layer="layer2",
     causes={"missing_activation_derivative"},
-    black_box={"missing_activation_derivative", "unexplained"},
+    black_box={"missing_activation_derivative", "wrong_upstream", "unexplained"},
 )
 def missing_activation_derivative(network: Network) -> Network:
     """layer2 takes its upstream for its delta: f' was forgotten on the way back."""
@@ -58,7 +58,7 @@ def missing_activation_derivative(network: Network) -> Network:
     correct_classifier,
     wrong=parameters_of("layer1"),
     causes={"missing_activation_derivative"},
-    black_box={"missing_activation_derivative", "unexplained"},
+    black_box={"missing_activation_derivative", "wrong_upstream", "unexplained"},
 )
 def first_derivative_missing(network: Network) -> Network:
     """layer1 takes its upstream for its delta: the loop that multiplies by f' ends above it."""
@@ -70,7 +70,7 @@ def first_derivative_missing(network: Network) -> Network:
     wrong=BELOW_THIRD,
     layer="layer2",
     causes={"activation_for_derivative"},
-    black_box={"activation_for_derivative", "unexplained"},
+    black_box={"activation_for_derivative", "wrong_upstream", "unexplained"},
 )
 def activation_for_derivative(network: Network) -> Network:
     """layer2 multiplies its upstream by f where f' belongs: the wrong one of two similar names."""
@@ -82,7 +82,7 @@ def activation_for_derivative(network: Network) -> Network:
     wrong=BELOW_THIRD,
     layer="layer2",
     causes={"activation_for_derivative"},
-    black_box={"activation_for_derivative", "unexplained"},
+    black_box={"activation_for_derivative", "wrong_upstream", "unexplained"},
 )
 def leaky_activation_for_derivative(network: Network) -> Network:
     """layer2, a leaky ReLU, multiplies its upstream by f(z): found in a published backward loop."""
@@ -94,7 +94,7 @@ def leaky_activation_for_derivative(network: Network) -> Network:
     wrong=BELOW_THIRD,
     layer="layer2",
     causes={"wrong_activation_derivative"},
-    black_box={"wrong_activation_derivative", "unexplained"},
+    black_box={"wrong_activation_derivative", "wrong_upstream", "unexplained"},
 )
 def derivative_at_output(network: Network) -> Network:
     """layer2 takes the sigmoid's derivative at its outputs a: the derivative wants z."""
@@ -106,7 +106,7 @@ def derivative_at_output(network: Network) -> Network:
     wrong=parameters_of("layer1", "layer2", "layer3"),
     layer="layer3",
     causes={"wrong_activation_derivative"},
-    black_box={"wrong_activation_derivative", "unexplained"},
+    black_box={"wrong_activation_derivative", "wrong_upstream", "unexplained"},
 )
 def tanh_derivative_without_square(network: Network) -> Network:
     """layer3 has 1 - a for the derivative of tanh: the square in 1 - a**2 was lost."""
@@ -118,7 +118,7 @@ def tanh_derivative_without_square(network: Network) -> Network:
     wrong=BELOW_THIRD,
     layer="layer2",
     causes={"wrong_activation_derivative"},
-    black_box={"wrong_activation_derivative", "unexplained"},
+    black_box={"wrong_activation_derivative", "wrong_upstream", "unexplained"},
 )
 def leaky_slope_missing(network: Network) -> Network:
     """layer2, a leaky ReLU, has the derivative of a ReLU: the leak was added to forward only."""
@@ -130,7 +130,7 @@ def leaky_slope_missing(network: Network) -> Network:
     wrong=BELOW_THIRD,
     layer="layer2",
     causes={"softmax_diagonal"},
-    black_box={"softmax_diagonal", "unexplained"},
+    black_box={"softmax_diagonal", "wrong_upstream", "unexplained"},
 )
 def softmax_diagonal(network: Network) -> Network:
     """layer2 multiplies its upstream by s (1 - s): softmax taken for a function of each entry."""
@@ -142,7 +142,7 @@ def softmax_diagonal(network: Network) -> Network:
     wrong=BELOW_THIRD,
     layer="layer2",
     causes={"upstream_ignored"},
-    black_box={"upstream_ignored", "unexplained"},
+    black_box={"upstream_ignored", "wrong_upstream", "unexplained"},
 )
 def upstream_ignored(network: Network) -> Network:
     """layer2 takes f' alone for its delta: the factor that comes from above was forgotten."""

@@ -140,7 +140,7 @@ def half_the_batch(network: Network) -> Network:
     correct,
     wrong={"layer2.weight"},
     causes={"stale_cache"},
-    black_box={"stale_cache", "unexplained"},
+    black_box={"stale_cache", "batch_reduction", "unexplained"},
 )
 def inputs_of_previous_sample(network: Network) -> Network:
     """layer2.weight's gradient has the inputs of the sample before: cached a step too early."""

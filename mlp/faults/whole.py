@@ -31,7 +31,7 @@ def transposed_weight(gradient: NetworkParameters) -> None:
     gradient["layer2"]["weight"] = gradient["layer2"]["weight"].T.copy()
 
 
-@spoils_gradient(correct_square, wrong={"layer2.weight"}, causes={"transposed"})
+@spoils_gradient(correct_square, wrong={"layer2.weight"}, causes={"transposed", "constant_factor"})
 def transposed_and_doubled(gradient: NetworkParameters) -> None:
     """layer2.weight's gradient is transposed and doubled: two slips in one line."""
     gradient["layer2"]["weight"] = 2 * gradient["layer2"]["weight"].T
@@ -137,7 +137,7 @@ def read_by_columns(gradient: NetworkParameters) -> None:
 
 @spoils_gradient(correct_deep, wrong={"layer1.weight"}, causes={"wrong_memory_order"})
 def reshaped_without_transposing(gradient: NetworkParameters) -> None:
-    """layer1.weight's gradient, computed as (out, in), is reshaped where transposing is meant."""
+    """layer1.weight's gradient has its numbers in disorder: a reshape where a .T is meant."""
     weight = gradient["layer1"]["weight"]
     gradient["layer1"]["weight"] = weight.T.reshape(weight.shape)
 

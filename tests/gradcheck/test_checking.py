@@ -1,33 +1,11 @@
 """Whole checks: every fault is blamed on its parameters, every correct problem passes."""
 
-import itertools
-
 import numpy as np
 import pytest
 
 from gradcheck import Problem, check, check_gradients
 from mlp import faults, problems
 
-WEIGHTS = {"layer1.weight", "layer2.weight", "layer3.weight"}
-BIASES = {"layer1.bias", "layer2.bias", "layer3.bias"}
-BELOW_THIRD = {"layer1.weight", "layer1.bias", "layer2.weight", "layer2.bias"}
-WRONG = {
-    "transposed_weight": {"layer2.weight"},
-    "missing_batch_mean": WEIGHTS | BIASES,
-    "factor_two": {"layer2.weight"},
-    "bias_sign": {"layer2.bias"},
-    "missing_activation_derivative": BELOW_THIRD,
-    "activation_for_derivative": BELOW_THIRD,
-    "bias_first_sample": {"layer2.bias"},
-    "zeroed_column": {"layer2.weight"},
-    "entry_off_by_percent": {"layer2.weight"},
-    "entry_off_by_1e_5": {"layer2.weight"},
-    "swapped_parameters": {"layer1.bias", "layer2.bias"},
-    "rolled_rows": {"layer2.weight"},
-    "detached_layer": {"layer1.weight", "layer1.bias"},
-    "decay_in_gradient_only": WEIGHTS,
-    "wrong_layer": {"layer2.bias"},
-}
 NETWORK_SEEDS = range(20)
 
 
@@ -38,36 +16,31 @@ def failing(report):
 def truly_wrong_entries(fault, seed):
     """The entries in which a fault's gradient differs from that of its correct twin."""
     wrong = faults.FAULTS[fault](seed)
-    square = {"transposed_weight", "swapped_parameters", "wrong_layer"}
-    twin = (faults.correct_square if fault in square else faults.correct)(seed)
+    twin = faults.FAULTS[fault].twin(seed)
     given, truth = (
         wrong.gradient(wrong.parameters, *wrong.args),
         twin.gradient(twin.parameters, *twin.args),
     )
     return {
-        f"{layer}.{key}": np.abs(given[layer][key] - truth[layer][key])
-        > 1e-9 * np.abs(truth[layer][key]).max()
-        for layer, key in itertools.product(truth, ("weight", "bias"))
+        f"{layer}.{key}": np.abs(given[layer][key] - values[key]) > 1e-9 * np.abs(values[key]).max()
+        for layer, values in truth.items()
+        for key in values
     }
 
 
-def test_every_fault_of_the_gallery_is_listed_here():
-    assert set(WRONG) == set(faults.FAULTS)
-
-
 @pytest.mark.parametrize("effort", ["quick", "auto"])
-@pytest.mark.parametrize("fault", WRONG)
+@pytest.mark.parametrize("fault", faults.FAULTS)
 @pytest.mark.parametrize(
-    "seeds", [range(4), pytest.param(NETWORK_SEEDS, marks=pytest.mark.slow)], ids=["some", "all"]
+    "seeds", [range(1), pytest.param(NETWORK_SEEDS, marks=pytest.mark.slow)], ids=["one", "all"]
 )
 def test_fault_is_blamed_on_exactly_its_parameters(fault, effort, seeds):
     for seed in seeds:
         report = check(faults.FAULTS[fault](seed), effort=effort)
-        assert failing(report) == WRONG[fault], f"network seed {seed}"
+        assert failing(report) == faults.FAULTS[fault].wrong, f"network seed {seed}"
         assert not any(part.verdict == "inconclusive" for part in report.parameters)
 
 
-@pytest.mark.parametrize("fault", WRONG)
+@pytest.mark.parametrize("fault", faults.FAULTS)
 def test_wrong_entries_are_exactly_the_wrong_ones(fault):
     report = check(faults.FAULTS[fault](0))
     for name, mask in truly_wrong_entries(fault, 0).items():
@@ -113,6 +86,7 @@ def test_two_two_two_network_passes_in_float64_and_in_float32():
     # Two entries are 6 % off, by rounding alone: the same code in float64 is right.
     assert report.verdict == "pass"
     assert [finding.slug for finding in report.findings] == ["limited_by_precision"]
+    assert all(part.worst_entries == () for part in report.parameters)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -204,6 +178,32 @@ def test_large_failing_parameter_is_sampled_not_swept():
     assert part.wrong is None
     assert part.wrong_count is None
     assert part.worst.relative_error == pytest.approx(1 / 3, rel=1e-6)
+
+
+def test_the_worst_entries_are_the_wrong_ones_furthest_off_first():
+    factors = np.ones((3, 4))
+    factors[0, 1], factors[2, 0], factors[1, 3] = 1.5, 3.0, 2.0
+
+    def gradient(parameters):
+        return {"W": 2 * parameters["W"] * factors, "b": 2 * parameters["b"]}
+
+    start = {"W": np.ones((3, 4)), "b": np.ones(2)}
+    report = check_gradients(
+        lambda p: float(np.sum(p["W"] ** 2) + np.sum(p["b"] ** 2)), gradient, start
+    )
+    found = report["W"].worst_entries
+    assert [entry.index for entry in found] == [(2, 0), (1, 3), (0, 1)]
+    assert [entry.analytic for entry in found] == [6.0, 4.0, 3.0]
+    assert found[0] == report["W"].worst
+    assert report["b"].worst_entries == ()
+
+
+def test_five_wrong_entries_at_most_are_kept_with_their_values():
+    report = check_gradients(lambda x: float(x @ x), lambda x: 3 * x, np.arange(1.0, 10.0))
+    entries = report["x"].worst_entries
+    assert len(entries) == 5
+    ratios = [abs(entry.analytic - entry.numerical) / entry.error_bar for entry in entries]
+    assert ratios == sorted(ratios, reverse=True)
 
 
 def test_one_wrong_entry_among_many_is_caught_by_probes_alone():

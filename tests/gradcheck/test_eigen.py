@@ -208,7 +208,13 @@ def test_a_lone_wrong_entry_is_still_found_by_the_random_directions():
         assert [p.name for p in report.parameters if p.verdict == "fail"] == ["layer2.weight"]
 
 
-@pytest.mark.parametrize("name", sorted(faults.FAULTS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if position % 3 else [])
+        for position, name in enumerate(sorted(faults.FAULTS))
+    ],
+)
 def test_a_wrong_gradient_makes_no_wrong_verdict(name):
     expected = check(faults.FAULTS[name]())
     report = check(faults.FAULTS[name](), directions="eigen")

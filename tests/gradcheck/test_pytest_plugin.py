@@ -80,7 +80,7 @@ def test_the_summary_line_names_test_and_culprit(output):
 
 def test_the_summary_line_of_an_undecided_gradient_says_so(output):
     (line,) = [line for line in output.splitlines() if "FAILED test_net.py::test_undecided" in line]
-    assert line.partition(" - ")[2].startswith("GradientInconclusive: W")
+    assert line.partition(" - ")[2].startswith("GradientInconclusive: not_finite: 2 of")
 
 
 def test_the_traceback_ends_at_the_users_line(output):

@@ -144,6 +144,7 @@ NAN = float("nan")
         {"resolution": None},
         {"worst": None},
         {"worst": Comparison((0,), 1.0, 1.0, 1e-9, 0.0)},
+        {"worst_entries": (Comparison((0,), 1.0, 1.0, 1e-9, 0.0),)},
         {"reason": "why"},
         {"findings": (finding("slug"),)},
         {"dtype": "float32"},

@@ -76,6 +76,7 @@ def parameter_reports(draw, findings):
         findings=tuple(draw(st.lists(st.sampled_from(findings), max_size=2))) if findings else (),
         required=draw(st.none() | FLOATS),
         miss_chance=draw(st.none() | CHANCES),
+        worst_entries=tuple(draw(st.lists(COMPARISONS, max_size=3))),
     )
 
 

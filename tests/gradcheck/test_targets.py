@@ -200,8 +200,43 @@ def test_what_can_be_checked_is_listed_with_its_summary(project):
     assert listed[2].summary == "Return net again."
 
 
+def test_an_object_called_like_a_function_is_listed_with_its_own_summary(project):
+    (project / "called.py").write_text(
+        "import net\nfrom gradcheck import Problem\n"
+        "class Maker:\n"
+        "    'Make problems.'\n"
+        "    def __call__(self, seed: int = 0) -> Problem:\n"
+        "        return net.net\n"
+        "class Needy(Maker):\n"
+        "    def __call__(self, seed: int) -> Problem:\n"
+        "        return net.net\n"
+        "class Other(Maker):\n"
+        "    def __call__(self) -> int:\n"
+        "        return 1\n"
+        "maker, needy, other = Maker(), Needy(), Other()\n"
+        "maker.__doc__ = 'Make this one.'\n"
+    )
+    (found,) = list_checkable("called.py")
+    assert (found.target, found.summary) == ("called.py:maker", "Make this one.")
+    assert names(load_targets("called.py")) == ["called.py:maker"]
+
+
+def test_a_package_lists_what_its_modules_make_and_nobody_elses(project):
+    (project / "pkg").mkdir()
+    makes = "import net\nfrom gradcheck import Problem\ndef {}() -> Problem:\n    return net.net\n"
+    (project / "pkg" / "inner.py").write_text(makes.format("inside"))
+    (project / "pkg2.py").write_text(makes.format("outside"))
+    (project / "pkg" / "__init__.py").write_text(
+        "from pkg.inner import inside\nfrom pkg2 import outside\n"
+    )
+    (project / "user.py").write_text("from pkg.inner import inside\n")
+    assert [item.target for item in list_checkable("pkg")] == ["pkg:inside"]
+    assert list_checkable("user.py") == []
+
+
 def test_builtin_problems_and_faults_are_listed():
     listed = {item.target: item.summary for item in list_builtin()}
     assert "mlp.problems:reference" in listed
-    assert any(target.startswith("mlp.faults:") for target in listed)
+    assert listed["mlp.faults:bias_sign"].startswith("layer2.bias's gradient is negated")
+    assert "mlp.faults:correct" in listed
     assert all(listed.values())

@@ -90,3 +90,18 @@ def in_dtype():
         return value.astype(dtype)
 
     return cast
+
+
+@pytest.fixture
+def flat_gradient():
+    """Return the gradient of a problem at its parameters, by names such as "layer2.weight"."""
+
+    def flatten(problem):
+        gradient = problem.gradient(problem.parameters, *problem.args)
+        return {
+            f"{layer}.{key}": array
+            for layer, values in gradient.items()
+            for key, array in values.items()
+        }
+
+    return flatten

@@ -27,6 +27,8 @@ from gradcheck.cli.exits import together
         (["nets.py:noisy", "nets.py:wrong", "nets.py:good"], 1),
         (["nowhere.py:net", "nets.py:wrong"], 2),
         (["--unknown"], 2),
+        (["--explain", "GC201"], 0),
+        (["--explain", "GC999"], 2),
         (["--help"], 0),
         (["--version"], 0),
     ],

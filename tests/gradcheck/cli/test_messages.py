@@ -66,7 +66,7 @@ def test_an_exception_of_the_gradient_is_told_apart_from_one_of_the_loss(run, op
 
 def test_a_call_that_hangs_is_named_in_the_report(run):
     result = run("nets.py:hanging", "--timeout", "0.1")
-    assert "error GC114 timed_out: a call took too long" in result.out
+    assert "GC114 timed_out  W1, b1: a call took too long" in result.out
     assert "the loss took longer than 0.1 seconds" in result.out
 
 

@@ -9,6 +9,8 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 REFRESH = "GRADCHECK_REFRESH_GOLDEN"
 RERUN = "gradcheck net.py:net --only layer1.bias --seed 0"
 WIDTHS = (40, 60, 80, 120)
+CAUSES = ["transposed", "factor", "sparse", "upstream", "unexplained", "mixed"]
+KINDS = ["passing", "failing", "inconclusive", "directions", *CAUSES]
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +27,7 @@ def check_golden(name, text):
 
 
 @pytest.mark.parametrize("width", [40, 80])
-@pytest.mark.parametrize("kind", ["passing", "failing", "inconclusive", "directions"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_report_looks_as_it_did(make, kind, width):
     report = getattr(make, f"{kind}_report")()
     text = render_plain(report, width=width, rerun=RERUN, encoding="utf-8")
@@ -41,7 +43,7 @@ def test_verbose_and_quiet_reports_look_as_they_did(make):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", ["passing", "failing", "inconclusive", "directions"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_wider_than_the_terminal(make, kind, width):
     report = getattr(make, f"{kind}_report")()
     lines = render_plain(report, width=width, encoding="utf-8").splitlines()
@@ -103,6 +105,14 @@ def test_wide_characters_keep_the_columns_straight(make):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+@pytest.mark.parametrize("kind", CAUSES)
+def test_maps_fit_a_narrow_encoding(make, encoding, kind):
+    text = render_plain(getattr(make, f"{kind}_report")(), encoding=encoding)
+    assert text.isascii()
+    assert ("one mark per" in text) == (kind not in ("factor", "upstream"))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
 def test_text_fits_a_narrow_encoding(make, encoding):
     report = make.report(make.failing("β重"), findings=make.failing_report().findings)
     text = render_plain(report, encoding=encoding)
@@ -138,7 +148,7 @@ def test_parameters_with_the_same_reason_share_a_block(make):
 
 def test_errors_come_before_notes(make):
     text = render_plain(make.failing_report(), encoding="utf-8")
-    assert text.index("error GC203") < text.index("note GC121")
+    assert text.index("GC203 batch_size_factor") < text.index("note GC121")
 
 
 def test_a_pass_says_what_it_ruled_out(make):

@@ -1,5 +1,6 @@
 import pytest
 
+from gradcheck.diagnosis import causes
 from gradcheck.rendering import wording
 from gradcheck.report import Comparison
 
@@ -94,6 +95,44 @@ def test_a_wrong_whole_of_right_entries_says_so(make):
     assert "1 of 2 probes of the whole disagree" in wording.wrongness(whole)
     unseen = make.failing(wrong_count=None, checked_count=0, probes=(wrong,))
     assert "no entry was compared" in wording.wrongness(unseen)
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [
+        (11.0, "11"),
+        (5.0000001, "5"),
+        (1 / 11, "1/11"),
+        (-1 / 11, "-1/11"),
+        (0.5, "1/2"),
+        (-2.0, "-2"),
+        (0.9999, "0.9999"),
+        (0.5234, "0.5234"),
+        (3.14159, "3.142"),
+        (1 / 11.5, "0.08696"),
+    ],
+)
+def test_a_factor_is_short_and_one_over_a_number_is_written_so(factor, text):
+    assert wording.multiple(factor) == text
+
+
+@pytest.mark.parametrize(
+    ("details", "text"),
+    [
+        ({"factor": 11.0, "matches": "batch"}, "x11 (batch)"),
+        ({"factor": 2}, "x2"),
+        ({"factor": 3.0, "matches": None}, "x3"),
+        ({}, "constant_factor"),
+        ({"factor": "11"}, "constant_factor"),
+        ({"factor": 0.0}, "constant_factor"),
+    ],
+)
+def test_a_factor_names_its_cause_where_it_is_known(details, text):
+    assert wording.cause(causes.CONSTANT_FACTOR.finding("why", ("W",), details)) == text
+
+
+def test_the_factor_of_another_cause_does_not_stand_for_its_name():
+    assert wording.cause(causes.CLIPPED.finding("why", ("W",), {"factor": 2.0})) == "clipped"
 
 
 @pytest.mark.parametrize(

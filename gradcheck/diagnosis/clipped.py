@@ -1,0 +1,87 @@
+"""GC212: the gradient is cut off, entry by entry or by its norm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradcheck.diagnosis.causes import CLIPPED
+from gradcheck.diagnosis.constants import SAME_NUMBER
+from gradcheck.diagnosis.factors import scaled
+from gradcheck.diagnosis.facts import Explanation, Facts
+from gradcheck.directions import norm
+
+# As many entries at the very same largest size are no accident.
+FEWEST_CLIPPED = 2
+# Norms that gradients are clipped to: 1, 2, 2.5 or 5 times a power of ten.
+ROUND_NORMS = (1.0, 2.0, 2.5, 5.0, 10.0)
+
+
+def clipped(facts: Facts) -> Iterator[Explanation]:
+    """Propose that entries are cut off at one size, or all gradients at one norm."""
+    for name in facts.failing:
+        yield from _by_entry(facts, name)
+    yield from _by_norm(facts, facts.failing, tuple(facts.analytic))
+    for name in facts.failing:
+        yield from _by_norm(facts, (name,), (name,))
+
+
+def _by_entry(facts: Facts, name: str) -> Iterator[Explanation]:
+    claimed, sample = facts.analytic[name], facts.known[name]
+    for limit in {float(np.max(claimed)), float(-np.min(claimed))} - {0.0}:
+        if limit < 0.0:
+            continue
+        at_limit = np.abs(claimed) == limit
+        beyond = np.abs(claimed) > limit
+        if beyond.any() or np.count_nonzero(at_limit) < FEWEST_CLIPPED:
+            continue
+        here = sample.of(at_limit)
+        # Without smaller entries there is nothing that was left as it is.
+        if not np.any(sample.of(claimed)[~here]):
+            continue
+        further = sample.values * np.sign(sample.of(claimed)) > limit - sample.error_bars
+        if not here.any() or not np.all(further[here]) or not np.all(sample.agrees(claimed)[~here]):
+            continue
+        yield Explanation(
+            code=CLIPPED,
+            repaired={name: claimed},
+            unknown={name: at_limit},
+            evidence=f"{np.count_nonzero(at_limit):,} of {claimed.size:,} entries are exactly "
+            f"{limit:.6g} or {-limit:.6g}, where the numerical gradient is larger; all smaller "
+            "entries agree",
+            details={"limit": limit},
+        )
+
+
+def _by_norm(
+    facts: Facts, failing: tuple[str, ...], together: tuple[str, ...]
+) -> Iterator[Explanation]:
+    size = norm([norm(facts.analytic[name]) for name in together])
+    if size == 0.0 or not _is_round(size) or set(failing) != set(together):
+        return
+    repaired, factors, tries = {}, [], 1
+    for name in failing:
+        found = scaled(facts, name, facts.analytic[name])
+        if found is None or not 0.0 < found.factor < 1.0:
+            return
+        repaired[name], tries = found.array, max(tries, found.tries)
+        factors.append(found.factor)
+    if np.ptp(factors) > SAME_NUMBER * max(factors):
+        return
+    yield Explanation(
+        code=CLIPPED,
+        repaired=repaired,
+        evidence=f"the analytic gradient has the norm {size:.9g} and is otherwise the numerical "
+        f"one, which is {1.0 / factors[0]:.6g} times as long",
+        details={"norm": size},
+        tries=tries,
+        fitted=True,
+        joint=True,
+    )
+
+
+def _is_round(size: float) -> bool:
+    leading = size / 10.0 ** math.floor(math.log10(size))
+    return any(abs(leading - number) <= 1e-9 * number for number in ROUND_NORMS)

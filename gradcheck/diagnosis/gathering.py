@@ -1,0 +1,82 @@
+"""From measurements to what hypotheses are given and what they are proved on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from gradcheck.diagnosis.facts import Facts, Sample
+from gradcheck.directions import Floats
+from gradcheck.measured import Measured
+from gradcheck.problem import Problem
+from gradcheck.verdict import is_subgradient, outcome
+
+
+def gather(
+    problem: Problem,
+    *,
+    analytic: Mapping[str, Floats],
+    parameters: Mapping[str, Floats],
+    measured: Mapping[str, Measured],
+    layer_of: Mapping[str, str],
+    seed: int,
+) -> tuple[Facts, dict[str, Sample]]:
+    """Return the facts, and by name the entries that are kept back from every fit.
+
+    Parameters
+    ----------
+    analytic, parameters: by name, in flatten order
+    measured: what was measured of each, with its verdict
+    layer_of: the layer of every parameter
+    seed: decides which entries are kept back
+    """
+    verdicts = {name: found.judgement.verdict for name, found in measured.items()}
+    failing = tuple(name for name in analytic if verdicts.get(name) == "fail")
+    known, fit, rest = _samples(measured, failing, seed)
+    masks = {name: measured[name].wrong for name in failing}
+    facts = Facts(
+        analytic=analytic,
+        parameters=parameters,
+        failing=failing,
+        passing=tuple(name for name in analytic if verdicts.get(name) == "pass"),
+        samples=fit,
+        known=known,
+        wrong={name: mask for name, mask in masks.items() if mask is not None},
+        layer_of=layer_of,
+        sizes=problem.sizes,
+        args=problem.args,
+    )
+    return facts, rest
+
+
+def _samples(
+    measured: Mapping[str, Measured], failing: Iterable[str], seed: int
+) -> tuple[dict[str, Sample], dict[str, Sample], dict[str, Sample]]:
+    """Return what was measured of each failing parameter: all, a part to fit to, and the rest."""
+    known = {name: _sample(measured[name]) for name in failing}
+    fit, rest = {}, {}
+    for name, sample in known.items():
+        generator = np.random.default_rng([seed, *name.encode()])
+        order = generator.permutation(len(sample.positions))
+        half = (len(order) + 1) // 2
+        fit[name] = sample.chosen(np.sort(order[:half]))
+        rest[name] = sample.chosen(np.sort(order[half:]))
+    return known, fit, rest
+
+
+def _sample(measured: Measured) -> Sample:
+    shape = measured.claim.analytic.shape
+    kept = [
+        entry
+        for entry in measured.entries
+        if outcome(entry.derivative) != "undecided" and not is_subgradient(entry.derivative)
+    ]
+    positions = [int(np.ravel_multi_index(e.index, shape)) if e.index else 0 for e in kept]
+    order = np.argsort(positions)
+    return Sample(
+        positions=np.array(positions, dtype=int)[order],
+        values=np.array([entry.derivative.value for entry in kept], dtype=float)[order],
+        error_bars=np.array([entry.derivative.error_bar for entry in kept], dtype=float)[order],
+        size=measured.claim.analytic.size,
+    )

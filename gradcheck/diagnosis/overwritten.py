@@ -1,0 +1,59 @@
+"""GC412: contributions that should add up overwrite each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.diagnosis.causes import OVERWRITTEN_ACCUMULATION
+from gradcheck.diagnosis.facts import Explanation, Facts
+
+
+def overwritten_accumulation(facts: Facts) -> Iterator[Explanation]:
+    """Propose that just those rows are wrong whose index is used more than once."""
+    for name in facts.failing:
+        claimed = facts.analytic[name]
+        if claimed.ndim < 1:
+            continue
+        for position, data in enumerate(facts.args):
+            repeated = _repeated(data, len(claimed))
+            if repeated is None:
+                continue
+            mask = np.zeros(claimed.shape, dtype=bool)
+            mask[repeated] = True
+            if not _separates(facts, name, mask):
+                continue
+            listed = ", ".join(map(str, repeated[:5])) + (", ..." if len(repeated) > 5 else "")
+            yield Explanation(
+                code=OVERWRITTEN_ACCUMULATION,
+                repaired={name: claimed},
+                unknown={name: mask},
+                evidence=f"wrong in rows {listed}, the very ones that args[{position}] names more "
+                "than once; right in all others",
+                details={"rows": [int(row) for row in repeated]},
+            )
+
+
+def _repeated(data: object, length: int) -> npt.NDArray[np.int_] | None:
+    """Return the rows that an array of indices names more than once; None where it is none."""
+    if not isinstance(data, np.ndarray) or data.dtype.kind not in "iu" or not data.size:
+        return None
+    if data.min() < 0 or data.max() >= length:
+        return None
+    counts = np.bincount(data.reshape(-1).astype(int), minlength=length)
+    # Where each row is used several times, or none is, the indices tell nothing.
+    rows = np.flatnonzero(counts > 1)
+    return rows if len(rows) > 0 and np.any(counts == 1) else None
+
+
+def _separates(facts: Facts, name: str, mask: npt.NDArray[np.bool_]) -> bool:
+    """Return whether all that disagrees is within the mask, in each of its rows."""
+    sample = facts.known[name]
+    wrong = ~sample.agrees(facts.analytic[name])
+    inside = sample.of(mask)
+    if wrong[~inside].any() or not inside.any() or not (~inside).any():
+        return False
+    rows = np.unravel_index(sample.positions, mask.shape)[0]
+    return all(wrong[rows == row].any() for row in np.unique(rows[inside]))

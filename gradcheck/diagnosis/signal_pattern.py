@@ -1,0 +1,162 @@
+"""GC401 without exposed layers: all before a point is wrong, and all after it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from gradcheck.diagnosis.causes import WRONG_UPSTREAM
+from gradcheck.diagnosis.facts import Facts
+from gradcheck.directions import Floats
+from gradcheck.report import Finding
+
+# Relative size of a singular value that counts as zero.
+RANK_TOLERANCE = 1e-6
+# Part of the entries of a wrong unit that has to be wrong: its inputs may be zero.
+FILLED = 0.5
+# A single wrong gradient is more likely to be wrong by itself.
+FEWEST_WRONG = 2
+
+
+def signal_pattern(facts: Facts, unexplained: Collection[str]) -> Finding | None:
+    """Return a finding on the signal between two layers, if that is what the pattern says.
+
+    In a chain of layers the signal comes from the last one. Where it is wrong from some layer on,
+    all parameters of that layer and of those before it are wrong, and none after it.
+
+    Parameters
+    ----------
+    unexplained: names of failing parameters that no cause of their own explains as a whole
+    """
+    chain = _chain(facts)
+    if chain is None:
+        return None
+    layers = list(chain.layers.values())
+    wrong = [all(name in facts.failing for name in names) for names in layers]
+    right = [all(name in facts.passing for name in names) for names in layers]
+    depth = sum(wrong)
+    if depth == 0 or not all(wrong[:depth]) or not all(right[depth:]):
+        return None
+    involved = [name for names in layers[:depth] for name in names]
+    open_ones = tuple(name for name in involved if name in unexplained)
+    if not set(layers[depth - 1]) <= set(open_ones) or not set(unexplained) <= set(open_ones):
+        return None
+    if len(open_ones) < FEWEST_WRONG or not _share_a_signal(facts, layers[depth - 1], chain):
+        return None
+    return _finding(list(chain.layers), depth, open_ones)
+
+
+def right_signal(facts: Facts, names: Sequence[str]) -> str:
+    """Return why the signal at these parameters of one layer is right; "" if that is not known."""
+    chain = _chain(facts)
+    layers = {facts.layer_of[name] for name in names}
+    if chain is None or len(layers) != 1:
+        return ""
+    (layer,) = layers
+    others = [name for name in chain.layers[layer] if name not in names]
+    order = list(chain.layers)
+    below = order[order.index(layer) - 1] if order.index(layer) else ""
+    for right, witnesses in ((", ".join(others), others), (below, chain.layers.get(below, []))):
+        if witnesses and all(name in facts.passing for name in witnesses):
+            lines = "line that forms" if len(names) == 1 else "lines that form"
+            return f"{right} is right, so the signal is: look at the {lines} {', '.join(names)}"
+    return ""
+
+
+def _finding(layers: Sequence[str], depth: int, names: tuple[str, ...]) -> Finding:
+    lower, before = _titled(layers[depth - 1]), " and before" if depth > 1 else ""
+    if depth < len(layers):
+        upper = _titled(layers[depth])
+        signal, right = f"between {upper} and {lower}", f"all from {upper} on is right"
+        suggestion = (
+            f"look at the line that hands the gradient from {upper} down to {lower}, and at the "
+            f"derivative of {lower}'s activation; the lines that form {names[-1]} may be right"
+        )
+    else:
+        signal, right = f"between the loss and {lower}", "nothing is right"
+        suggestion = (
+            f"look at the gradient of the loss at the outputs, and at the derivative of {lower}'s "
+            "activation"
+        )
+    finding = WRONG_UPSTREAM.finding(
+        f"the signal {signal} is wrong: {right}; all in {lower}{before} is wrong, by no common "
+        "factor",
+        names,
+        {"below": layers[depth - 1], "above": layers[depth] if depth < len(layers) else "loss"},
+    )
+    return replace(finding, suggestion=suggestion)
+
+
+def _titled(layer: str) -> str:
+    return f"layer {layer}" if layer.isdecimal() else layer
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """Layers in order, by name, and the axis of their matrices that the units of a layer are on."""
+
+    layers: dict[str, list[str]]
+    unit_axis: int
+
+
+def _chain(facts: Facts) -> _Chain | None:
+    """Return the layers in order, None unless each has a matrix that fits that of the next."""
+    layers: dict[str, list[str]] = {}
+    for name in facts.analytic:
+        layers.setdefault(facts.layer_of[name], []).append(name)
+    shapes = []
+    for names in layers.values():
+        held = [facts.analytic[name].shape for name in names if facts.analytic[name].ndim == 2]
+        if len(held) > 1:  # a bias may be a matrix of one row or one column
+            held = [shape for shape in held if min(shape) > 1]
+        if len(held) != 1:
+            return None
+        shapes.append(held[0])
+    if len(layers) < 2:
+        return None
+    if all(lower[1] == upper[0] for lower, upper in pairwise(shapes)):
+        return _Chain(layers, 1)
+    if all(lower[0] == upper[1] for lower, upper in pairwise(shapes)):
+        return _Chain(layers, 0)
+    return None
+
+
+def _share_a_signal(facts: Facts, names: Sequence[str], chain: _Chain) -> bool:
+    """Return whether the claimed gradients of a layer can come from its inputs and some signal.
+
+    dL/dW = x.T @ delta for whatever delta, so that its columns are combinations of the samples.
+    Where those are fewer than the inputs, that can be seen. A unit whose signal is right is right
+    in all parameters of the layer.
+    """
+    units = []
+    for name in names:
+        sample, claimed = facts.known[name], facts.analytic[name]
+        if not sample.is_complete:
+            continue
+        wrong = ~sample.agrees(claimed).reshape(claimed.shape)
+        if claimed.ndim == 2 and min(claimed.shape) > 1:
+            true = sample.values.reshape(claimed.shape)
+            of_units = (true, claimed) if chain.unit_axis == 1 else (true.T, claimed.T)
+            if not _spans(*of_units):
+                return False
+            wrong = wrong if chain.unit_axis == 0 else wrong.T
+            wrong_units = wrong[wrong.any(axis=1)]
+            if np.count_nonzero(wrong_units) < FILLED * wrong_units.size:
+                return False
+            units.append(wrong.any(axis=1))
+        else:
+            units.append(wrong.reshape(-1))
+    return all(np.array_equal(one, units[0]) for one in units)
+
+
+def _spans(true: Floats, claimed: Floats) -> bool:
+    """Return whether the columns of one matrix span those of the other, as far as can be told."""
+    basis, sizes, _ = np.linalg.svd(true, full_matrices=False)
+    kept = basis[:, sizes > RANK_TOLERANCE * sizes[0]]
+    if kept.shape[1] == min(true.shape):
+        return True  # it may be the units, not the samples, that limit the rank
+    rest = claimed - kept @ (kept.T @ claimed)
+    return bool(np.linalg.norm(rest) <= RANK_TOLERANCE * np.linalg.norm(claimed))
