@@ -148,9 +148,10 @@ def own_parameters(
         raise ValueError("network must have at least one layer, got none")
     for place, layer in enumerate(layers):
         _check_layer(place, layer)
-    names = [layer.name for layer in layers]
+    names = list(dict.fromkeys(layer.name for layer in layers))
     for name in names:
-        if names.count(name) > 1:
+        # One layer may be passed through twice, two may not share a name.
+        if len({id(layer) for layer in layers if layer.name == name}) > 1:
             raise ValueError(f"names of layers must be unique, got {name!r} twice")
     held = {layer.name: layer.parameters for layer in layers} if parameters is None else parameters
     if not isinstance(held, Mapping) or set(held) != set(names):
@@ -201,6 +202,10 @@ def layer_parts(
     """
     loss = known_loss(network) if given is not None else None
     layers = own_parameters(network, parameters)
+    names = [layer.name for layer, _ in layers]
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"layers must be passed through once each, got {repeated!r} twice")
     if loss is not None and any(layer.name == LOSS for layer, _ in layers):
         raise ValueError(f"no layer must be called {LOSS!r}: so is the loss at the outputs")
     signal: Array = np.array(inputs)

@@ -199,11 +199,15 @@ class LayerFacts:
 
 
 def below(network: Sequence[LayerFacts], index: int, delta: Floats) -> dict[str, Floats]:
-    """Return the gradients of a layer and of all below it, for any delta of that layer."""
+    """Return the gradients of a layer and of all below it, for any delta of that layer.
+
+    A layer that is passed through more than once has the sum of what every pass contributes.
+    """
     layer = network[index]
     found = layer.gradients(delta)
     if index:
-        found |= handed_down(network, index, layer.input_gradient(delta))
+        lower = handed_down(network, index, layer.input_gradient(delta))
+        found |= {n: found[n] + array if n in found else array for n, array in lower.items()}
     return found
 
 

@@ -246,7 +246,9 @@ def _is_right(
     generator: np.random.Generator,
 ) -> bool:
     """Return whether the loss has the slope that the facts say, along one random direction."""
-    directions = [one.random_directions(generator) for one in seen]
+    # A layer that is passed through twice has one set of parameters.
+    by_layer = {one.layer.name: one.random_directions(generator) for one in seen}
+    directions = [by_layer[one.layer.name] for one in seen]
 
     def loss(t: Any) -> Any:
         signal: Any = seen[0].inputs
@@ -256,10 +258,11 @@ def _is_right(
         return value(signal)
 
     gradients = below(found, len(found) - 1, found[-1].delta)
-    terms = [
-        np.sum(gradients[name] * along[key])
+    weights = {
+        name: along[key]
         for one, along in zip(seen, directions, strict=True)
         for key, name in one.names.items()
-    ]
+    }
+    terms = [np.sum(gradients[name] * along) for name, along in weights.items()]
     slope = float(Differentiator(loss).slope(loss))
     return abs(slope - float(np.sum(terms))) <= BELIEVED * norm(terms)

@@ -121,13 +121,13 @@ def _part(mask: Mask, maybe: Mask) -> tuple[Code, str] | None:
 
 
 def _is_matrix(mask: Mask) -> bool:
-    return sum(length > 1 for length in mask.shape) > 1
+    return len([length for length in mask.shape if length > 1]) > 1
 
 
 def _fills(maybe: Mask, axis: int, indices: npt.NDArray[np.int_]) -> bool:
     """Return whether whole slices along an axis may be wrong, and no more than a part of all."""
     slab = np.take(maybe, indices, axis)
-    return bool(slab.all()) and _is_matrix(maybe) and slab.size <= LARGEST_PART * maybe.size
+    return bool(slab.all() and _is_matrix(maybe) and slab.size <= LARGEST_PART * maybe.size)
 
 
 def _slab(axis: int, indices: npt.NDArray[np.int_], rank: int) -> tuple[Code, str]:

@@ -88,7 +88,7 @@ def _signals(facts: Facts, index: int) -> Iterator[tuple[str, Floats]]:
 def _inputs(facts: Facts, index: int) -> Iterator[tuple[str, Floats]]:
     """Yield inputs of other layers that fit, and the outputs of the network."""
     layer = facts.network[index]
-    layers: list[LayerFacts] = [other for other in facts.network if other is not layer]
+    layers: list[LayerFacts] = [other for other in facts.network if other.name != layer.name]
     known = [(f"the inputs of {other.name}", other.inputs) for other in layers]
     known.append(("the outputs of the network", facts.network[-1].outputs))
     for phrase, x in known:
