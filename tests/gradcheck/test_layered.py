@@ -533,6 +533,12 @@ def test_a_network_that_breaks_the_protocol_is_refused(given, error, told):
         check_layers(given, INPUTS)
 
 
+def test_a_layer_that_is_passed_through_twice_is_refused():
+    problem = mlp.faults.FAULTS[TIED](0)
+    with pytest.raises(ValueError, match="passed through once each, got 'layer2' twice"):
+        check_layers(problem.network, *problem.args)
+
+
 def test_layers_that_return_something_else_are_refused():
     class Bare(Tanh):
         def forward(self, parameters, inputs):
