@@ -77,7 +77,7 @@ def _signals(facts: Facts, index: int) -> Iterator[tuple[str, Floats]]:
     """
     layer = facts.network[index]
     for other in facts.network:
-        if other is layer or not other.names:
+        if other.name == layer.name or not other.names:
             continue
         # The upstream of the layer below is what this one hands down.
         for kind, signal in (("delta", other.delta), ("upstream", other.upstream)):

@@ -93,9 +93,9 @@ def proposed(facts):
     return [found for hypothesis in BACKPROP_HYPOTHESES for found in hypothesis(facts)]
 
 
-def assert_repaired(found, true):
+def assert_repaired(found, true, rtol=1e-6):
     for name, array in found.repaired.items():
-        assert np.linalg.norm(array - true[name]) <= 1e-6 * np.linalg.norm(true[name]), name
+        assert np.linalg.norm(array - true[name]) <= rtol * np.linalg.norm(true[name]), name
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -424,7 +424,8 @@ def test_gradients_in_float32_are_explained_too(seed):
     }
     (found,) = proposed(facts_about(claimed, true, flatten(doubles), facts))
     assert (found.code.slug, found.layer) == ("missing_activation_derivative", "layer2")
-    assert_repaired(found, true)
+    # The rounding of the wrong gradient, which is larger than the true one, stays.
+    assert_repaired(found, true, rtol=1e-5)
 
 
 def in_float32(parameters):
@@ -466,7 +467,8 @@ def test_a_gradient_of_another_parameter_is_found_without_layers():
     parameters = {name: draw(array.shape) for name, array in true.items()}
     (found,) = proposed(facts_about(claimed, true, parameters))
     assert (found.code.slug, found.details["other"]) == ("wrong_layer", "b")
-    np.testing.assert_allclose(found.repaired["a"], true["a"], rtol=1e-12)
+    # What it should be, nobody knows.
+    assert found.unknown["a"].all()
 
 
 @pytest.mark.parametrize(
