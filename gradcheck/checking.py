@@ -14,10 +14,9 @@ from gradcheck.budget import OUT_OF_TIME, Budget
 from gradcheck.calling import TimedOut
 from gradcheck.diagnosing import diagnosis_of
 from gradcheck.diagnosis import codes
-from gradcheck.diagnosis.diagnose import Diagnosis
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Mutated
-from gradcheck.measuring import Measurements, Task, measure_parameters
+from gradcheck.measuring import Task, measure_parameters
 from gradcheck.options import CheckOptions, Options, settle_options, takes_options
 from gradcheck.parameters import assign_layers, select_names
 from gradcheck.plan import Plan, make_plan
@@ -260,7 +259,15 @@ def _run(subject: _Subject, flight: Preflight) -> _Results:
     if places := changed_data(subject.evaluator, flight.data):
         evidence = f"the loss changed {places}"
         return _stopped(subject, mutated_data(flight.values, subject.selected, evidence))
-    diagnosis = _diagnosed(subject, flight, found)
+    diagnosis = diagnosis_of(
+        subject.evaluator,
+        found,
+        analytic=flight.analytic,
+        layer_of=subject.layers,
+        conditions=found.noise.conditions(subject.plan.comparisons),
+        seed=subject.options.seed,
+        budget=subject.budget,
+    )
     notes = measurement_findings(found.parameters, found.noise)
     findings = (*diagnosis.findings, *flight.findings, *notes)
     reports = {
@@ -273,20 +280,6 @@ def _run(subject: _Subject, flight: Preflight) -> _Results:
         reports.setdefault(report.name, report)
     parts = tuple(reports[name] for name in subject.selected)
     return _Results(parts, findings, found.notes, diagnosis.partial_evaluations)
-
-
-def _diagnosed(subject: _Subject, flight: Preflight, found: Measurements) -> Diagnosis:
-    """Return why the parameters that fail do so, as far as time allows to find out."""
-    if subject.budget.is_spent():
-        return Diagnosis()
-    return diagnosis_of(
-        subject.evaluator,
-        found,
-        analytic=flight.analytic,
-        layer_of=subject.layers,
-        conditions=found.noise.conditions(subject.plan.comparisons),
-        seed=subject.options.seed,
-    )
 
 
 def _notes(subject: _Subject) -> tuple[str, ...]:

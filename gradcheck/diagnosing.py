@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from gradcheck.budget import Budget
 from gradcheck.diagnosis.diagnose import Diagnosis, diagnose
+from gradcheck.diagnosis.discrete import counted
 from gradcheck.diagnosis.gathering import gather
 from gradcheck.diagnosis.layer_facts import LayerFacts
 from gradcheck.diagnosis.network_facts import network_facts
@@ -28,6 +30,7 @@ def diagnosis_of(
     layer_of: Mapping[str, str],
     conditions: Conditions,
     seed: int,
+    budget: Budget,
 ) -> Diagnosis:
     """Return why the parameters that fail do so; nothing where none fails.
 
@@ -38,8 +41,11 @@ def diagnosis_of(
     layer_of: the layer of every parameter
     conditions: of the measurements
     seed: of directions, and of which entries are kept back for proofs
+    budget: the time there is
     """
-    if all(part.judgement.verdict != "fail" for part in found.parameters.values()):
+    if budget.is_spent() or all(
+        part.judgement.verdict != "fail" for part in found.parameters.values()
+    ):
         return Diagnosis()
     facts, kept_back = gather(
         evaluator.problem,
@@ -49,8 +55,11 @@ def diagnosis_of(
         layer_of=layer_of,
         seed=seed,
     )
-    facts = replace(with_samples(facts, evaluator), network=_network(evaluator, found))
-    proof = Proof(evaluator, conditions, found.parameters, kept_back, found.effect, seed)
+    facts = replace(with_samples(facts, evaluator, budget), network=_network(evaluator, found))
+    proof = Proof(
+        *(evaluator, conditions, found.parameters, kept_back, found.effect, seed),
+        counted=counted(facts),
+    )
     return blamed_on_layers(diagnose(facts, proof), evaluator, seed)
 
 

@@ -20,9 +20,13 @@ ROUND_NORMS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 def clipped(facts: Facts) -> Iterator[Explanation]:
-    """Propose that entries are cut off at one size, or all gradients at one norm."""
+    """Propose that entries are cut off at one size."""
     for name in facts.failing:
         yield from _by_entry(facts, name)
+
+
+def clipped_norm(facts: Facts) -> Iterator[Explanation]:
+    """Propose that all gradients together, or one of them, are cut off at one norm."""
     yield from _by_norm(facts, facts.failing, tuple(facts.analytic))
     for name in facts.failing:
         yield from _by_norm(facts, (name,), (name,))
@@ -61,10 +65,13 @@ def _by_norm(
     size = norm([norm(facts.analytic[name]) for name in together])
     if size == 0.0 or not _is_round(size) or set(failing) != set(together):
         return
+    if all(np.ptp(np.abs(facts.analytic[name])) == 0.0 for name in together):
+        return  # n entries of 1 / n have a round norm for many n
     repaired, factors, tries = {}, [], 1
     for name in failing:
         found = scaled(facts, name, facts.analytic[name])
-        if found is None or not 0.0 < found.factor < 1.0:
+        # What is a known constant is more likely to be that.
+        if found is None or not 0.0 < found.factor < 1.0 or not found.is_fitted:
             return
         repaired[name], tries = found.array, max(tries, found.tries)
         factors.append(found.factor)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from gradcheck.diagnosis.causes import (
     ACCUMULATED_TWICE,
     BATCH_REDUCTION,
+    BATCH_SIZE_FACTOR,
     BIAS_NOT_SUMMED,
+    CONSTANT_FACTOR,
     SIGN_FLIP,
 )
 from gradcheck.diagnosis.constants import BATCH
@@ -25,7 +28,7 @@ def constant_factor(facts: Facts) -> Iterator[Explanation]:
         yield Explanation(
             code=first,
             repaired={name: found.array},
-            evidence=factor_evidence(found),
+            evidence=_evidence(found, facts.analytic[name].size),
             details={"factor": found.factor, "matches": found.matches},
             tries=found.tries,
             fitted=found.is_fitted,
@@ -34,22 +37,40 @@ def constant_factor(facts: Facts) -> Iterator[Explanation]:
         )
 
 
-def factor_evidence(found: Scaled) -> str:
+def same_factor(facts: Facts, known: Sequence[Explanation]) -> Iterator[Explanation]:
+    """Propose for what is left that it has a factor that explains other parameters."""
+    factors = {
+        one.details["factor"]: one
+        for one in known
+        if "factor" in one.details and one.code in (CONSTANT_FACTOR, BATCH_SIZE_FACTOR, SIGN_FLIP)
+    }
+    for name in facts.failing:
+        for factor, one in factors.items():
+            array = facts.analytic[name] / factor
+            if facts.fits(name, array):
+                yield replace(one, repaired={name: array}, tries=len(factors), fitted=False)
+
+
+def _evidence(found: Scaled, size: int) -> str:
     """Return what the factor is, and what it may stand for."""
-    if found.codes == (SIGN_FLIP,):
-        return "analytic / numerical is -1 in every entry"
-    told = f"analytic / numerical is {found.factor:.6g} in every entry"
+    where = " in every entry" if size > 1 else ""
+    told = f"analytic / numerical is {found.factor:.6g}{where}"
     constant = found.constant
     if constant is None or constant.text == f"{constant.value:.6g}":
         return told
     if constant.origin:
-        return f"{told}; {constant.text.replace('1/', '')} is {constant.origin}"
+        inverse = constant.text.startswith("1/")
+        number = f"{1 / constant.value:.6g} is" if inverse else f"{constant.value:.6g} is"
+        return f"{told}; {number} {'' if constant.is_size else 'also '}{constant.origin}"
     sign = "-" if found.factor < 0.0 else ""
-    return f"{told}, which is {sign}{constant.text.replace(BATCH, 'batch size')}"
+    text = constant.text.replace(BATCH, "the batch size")
+    return f"{told}, which is {sign}{text}"
 
 
 def _alternatives(found: Scaled, rank: int) -> tuple[str, ...]:
     slugs = []
+    if found.constant is not None and found.constant.origin and not found.constant.is_size:
+        slugs.append(BATCH_SIZE_FACTOR.slug)
     if found.factor == 2.0:
         slugs.append(ACCUMULATED_TWICE.slug)
     if found.matches == BATCH:

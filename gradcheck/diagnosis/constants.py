@@ -51,18 +51,14 @@ def known_constants(
     shape: of the parameter, whose axes are sizes too
     """
     named = {str(name): int(size) for name, size in sizes.items() if int(size) > 1}
-    inferred = _inferred(args, shape, set(named.values()))
+    inferred = list(_inferred(args, shape, set(named.values())))
     likely = [c for c in _powers(named) if c.text in (BATCH, f"1/{BATCH}")]
     constants = [
         *likely,
         *(Constant(value, text, False) for value, text in HALVES.items()),
         *_powers(named),
         *(Constant(value, text, False) for value, text in SIMPLE.items()),
-        *(
-            Constant(value, text.format(name), True, origin)
-            for name, (size, origin) in inferred.items()
-            for value, text in ((float(size), "{}"), (1 / size, "1/{}"))
-        ),
+        *inferred,
         *_products(named),
     ]
     return _each_once(constants)
@@ -109,21 +105,25 @@ def _products(sizes: Mapping[str, int]) -> Iterator[Constant]:
             yield Constant(value, text, True)
 
 
-def _inferred(
-    args: Sequence[Any], shape: tuple[int, ...], known: set[int]
-) -> dict[str, tuple[int, str]]:
-    """Return sizes that nobody has named, with where they were seen."""
-    found: dict[int, tuple[str, str]] = {}
-    for position, data in enumerate(args):
-        if isinstance(data, np.ndarray) and data.ndim:
-            found.setdefault(len(data), ("samples", f"the length of args[{position}]"))
-    for axis, length in enumerate(shape):
-        found.setdefault(length, (f"axis {axis}", f"the length of the parameter's axis {axis}"))
-    return {
-        name: (size, origin)
-        for size, (name, origin) in reversed(found.items())
-        if size >= SMALLEST_INFERRED and size not in known
-    }
+def _inferred(args: Sequence[Any], shape: tuple[int, ...], known: set[int]) -> Iterator[Constant]:
+    """Yield sizes that nobody has named, with where they were seen, and their inverses.
+
+    An axis of the parameter is as long as some other constant by accident more often than not;
+    where there is no data, its only axis may be that of the samples.
+    """
+    arrays = [
+        (n, data) for n, data in enumerate(args) if isinstance(data, np.ndarray) and data.ndim
+    ]
+    seen = [(len(data), "samples", True, f"the length of args[{n}]") for n, data in arrays]
+    may_be_samples = len(shape) == 1 and not arrays
+    seen += [
+        (length, f"length of axis {axis}", may_be_samples, f"the length of axis {axis}")
+        for axis, length in enumerate(shape)
+    ]
+    for size, text, is_size, origin in seen:
+        if size >= SMALLEST_INFERRED and size not in known:
+            yield Constant(float(size), text, is_size, origin)
+            yield Constant(1 / size, f"1/({text})" if " " in text else f"1/{text}", is_size, origin)
 
 
 def _each_once(constants: Sequence[Constant]) -> list[Constant]:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.diagnosis.backprop import BACKPROP_HYPOTHESES
-from gradcheck.diagnosis.clipped import clipped
-from gradcheck.diagnosis.constant_factor import constant_factor
+from gradcheck.diagnosis.clipped import clipped, clipped_norm
+from gradcheck.diagnosis.constant_factor import constant_factor, same_factor
 from gradcheck.diagnosis.detached import detached
 from gradcheck.diagnosis.facts import Explanation, Facts, Hypothesis
 from gradcheck.diagnosis.overwritten import overwritten_accumulation
@@ -30,14 +30,14 @@ from gradcheck.report import Finding
 HYPOTHESES: tuple[Hypothesis, ...] = (
     detached,
     *BACKPROP_HYPOTHESES,
-    clipped,
+    clipped_norm,
     constant_factor,
+    clipped,
     swapped_parameters,
     rearranged,
     log_reparam,
     regularisation,
     overwritten_accumulation,
-    batch_as_black_box,
 )
 # Repairs that differ by less have the same effect.
 SAME_EFFECT = 1e-6
@@ -74,6 +74,11 @@ def diagnose(facts: Facts, proof: Proof) -> Diagnosis:
     """Return the causes that can be proved, and the facts about what is left."""
     wholes = [one for hypothesis in HYPOTHESES for one in hypothesis(facts)]
     proved = _proved(facts.failing, wholes, proof)
+    open_facts = replace(facts, failing=tuple(_left(facts.failing, proved)))
+    known = [one.explanation for one in proved]
+    # What needs many calls of the gradient comes where nothing else explains it.
+    further = [*same_factor(open_facts, known), *batch_as_black_box(open_facts)]
+    proved += _proved(open_facts.failing, further, proof)
     left = _left(facts.failing, proved)
     signal = signal_pattern(facts, left)
     if signal is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,7 @@ def _of_repeated_rows(facts: Facts) -> Iterator[Explanation]:
                 continue
             mask = np.zeros(claimed.shape, dtype=bool)
             mask[repeated] = True
-            if not _separates(facts, name, mask):
+            if not _separates(facts, name, mask) or _is_mean(facts, name, data):
                 continue
             listed = ", ".join(map(str, repeated[:5])) + (", ..." if len(repeated) > 5 else "")
             yield Explanation(
@@ -66,6 +67,14 @@ def _repeated(data: object, length: int) -> npt.NDArray[np.int_] | None:
     # Where each row is used several times, or none is, the indices tell nothing.
     rows = np.flatnonzero(counts > 1)
     return rows if len(rows) > 0 and np.any(counts == 1) else None
+
+
+def _is_mean(facts: Facts, name: str, data: npt.NDArray[Any]) -> bool:
+    """Return whether contributions are averaged, not overwritten: rows times their count fit."""
+    claimed = facts.analytic[name]
+    counts = np.bincount(data.reshape(-1).astype(int), minlength=len(claimed))
+    counts = np.maximum(counts, 1).reshape(-1, *[1] * (claimed.ndim - 1))
+    return facts.fits(name, claimed * counts)
 
 
 def _separates(facts: Facts, name: str, mask: npt.NDArray[np.bool_]) -> bool:

@@ -1,17 +1,35 @@
-"""GC406, GC407 as a black box: right for every sample alone, and wrong for all of them together."""
+"""As a black box: right for every sample alone, and wrong for all of them together.
+
+Where the gradient for all is made of those of some samples, GC406 or GC407; where the samples are
+mixed up in another way, no more can be said than that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck.diagnosis.causes import BATCH_REDUCTION, BIAS_NOT_SUMMED
+from gradcheck.diagnosis.causes import BATCH_REDUCTION, BIAS_NOT_SUMMED, UNEXPLAINED
 from gradcheck.diagnosis.facts import Explanation, Facts
 from gradcheck.directions import Floats
 
-# Of its largest entry: the claimed gradient is that of one sample to this precision.
+# Of its largest entry: the claimed gradient is made of those of some samples to this precision.
 SAME_GRADIENT = 1e-9
+_MIXED = (
+    "look for what mixes samples up: an order or index that differs between two arrays, a product "
+    "of sums where a sum of products belongs, a sum along the wrong axis"
+)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of the samples, in words, and what their gradients are divided by."""
+
+    words: str
+    count: int
+    divisor: int
 
 
 def batch_as_black_box(facts: Facts) -> Iterator[Explanation]:
@@ -25,23 +43,48 @@ def batch_as_black_box(facts: Facts) -> Iterator[Explanation]:
         for word, array in sums.items():
             if array.shape != facts.analytic[name].shape or not facts.fits(name, array):
                 continue
-            single = _single(facts.analytic[name], alone)
-            told = f"that of sample {single[0]} alone{single[1]}" if single else "not that"
-            yield Explanation(
-                code=BIAS_NOT_SUMMED if single and array.ndim < 2 else BATCH_REDUCTION,
-                repaired={name: array},
-                evidence=f"the {word} of what is returned for each of the {len(alone)} samples "
-                f"alone agrees with the numerical gradient; what is returned for all is {told}",
-                details={"samples": len(alone), "reduction": word},
-                tries=len(sums),
-            )
+            yield _explanation(facts, name, alone, word, array)
 
 
-def _single(claimed: Floats, alone: Floats) -> tuple[int, str] | None:
-    """Return the sample whose gradient is claimed for all, and what it is divided by."""
-    for divisor, words in ((1.0, ""), (float(len(alone)), f", over {len(alone)}")):
-        gaps = np.abs(alone / divisor - claimed).reshape(len(alone), -1).max(axis=1)
-        closest = int(np.argmin(gaps))
-        if gaps[closest] <= SAME_GRADIENT * np.max(np.abs(claimed)):
-            return closest, words
+def _explanation(
+    facts: Facts, name: str, alone: Floats, word: str, repaired: Floats
+) -> Explanation:
+    part = _part_of(facts.analytic[name], alone)
+    told = (
+        f"the {word} of what is returned for each of the {len(alone)} samples alone agrees with "
+        "the numerical gradient; what is returned for all "
+    )
+    details = {"samples": len(alone), "reduction": word}
+    if part is None:
+        told += "together does not"
+        return Explanation(UNEXPLAINED, {name: repaired}, told, _MIXED, details, tries=2)
+    is_single_bias = part.count == 1 and repaired.ndim < 2
+    over = f", over {part.divisor}" if part.divisor > 1 else ""
+    return Explanation(
+        code=BIAS_NOT_SUMMED if is_single_bias else BATCH_REDUCTION,
+        repaired={name: repaired},
+        evidence=f"{told}is that of {part.words} alone{over}",
+        details=details,
+        tries=2,
+    )
+
+
+def _part_of(claimed: Floats, alone: Floats) -> _Part | None:
+    """Return the samples whose gradients make up the claimed one."""
+    size = float(np.max(np.abs(claimed)))
+    for part, summed in _parts(alone):
+        for divisor in sorted({1, part.count, len(alone)}):
+            if np.max(np.abs(summed / divisor - claimed)) <= SAME_GRADIENT * size:
+                return _Part(part.words, part.count, divisor)
     return None
+
+
+def _parts(alone: Floats) -> Iterator[tuple[_Part, Floats]]:
+    """Yield single samples, then the first and the last so many, with their summed gradients."""
+    for number, gradient in enumerate(alone):
+        yield _Part(f"sample {number}", 1, 1), gradient
+    count = len(alone)
+    from_first, from_last = np.cumsum(alone, axis=0), np.cumsum(alone[::-1], axis=0)
+    for so_many in range(2, count):
+        yield _Part(f"the first {so_many} samples", so_many, 1), from_first[so_many - 1]
+        yield _Part(f"the last {so_many} samples", so_many, 1), from_last[so_many - 1]

@@ -24,6 +24,8 @@ PROOF_DIRECTIONS = (4_000_000, 4_000_001)
 # Decimal digits that a repair has to get right, altogether, beyond what it got by trying.
 DIGITS = 6.0
 MOST_DIGITS_EACH = 9.0
+# What is known of a count is no more than a few bits.
+DIGITS_OF_COUNT = 0.3
 # Of the error of a wrong part: a rest that is not sharp enough to pass may be off by so much.
 LARGEST_REST = 1e-3
 
@@ -39,6 +41,7 @@ class Proof:
     kept_back: entries that nothing was fitted to
     effect: largest norm of gradient times scale among all parameters
     seed: of the directions
+    counted: parameters whose gradients are counts, of which each tells little
     """
 
     evaluator: Evaluator
@@ -47,6 +50,7 @@ class Proof:
     kept_back: Mapping[str, Sample]
     effect: float
     seed: int
+    counted: frozenset[str] = frozenset()
 
     def proved(self, explanation: Explanation) -> dict[str, float | None]:
         """Return the parameters whose gradient, repaired, passes what the original failed.
@@ -88,7 +92,8 @@ class Proof:
             return resolution if is_right else None
         needed = DIGITS + math.log10(max(explanation.tries, 1))
         error = self._untried_error(explanation, claim)
-        digits = _digits(error, outside, list(zip(directions, probes, strict=True)))
+        most = DIGITS_OF_COUNT if name in self.counted else MOST_DIGITS_EACH
+        digits = _digits(error, outside, list(zip(directions, probes, strict=True)), most)
         return resolution if digits >= needed else None
 
     def _directions(self, claim: Claim) -> list[Floats]:
@@ -125,15 +130,17 @@ def _digits(
     error: Floats,
     entries: Sequence[EntryMeasurement],
     probes: Sequence[tuple[Floats, ProbeMeasurement]],
+    most: float,
 ) -> float:
-    """Return how many digits of an error the repair gets right."""
+    """Return how many digits of an error the repair gets right, so many in one number at most."""
     from_entries = sum(
-        _digits_of(error[entry.index], entry.derivative)
+        min(most, _digits_of(error[entry.index], entry.derivative))
         for entry in entries
         if outcome(entry.derivative) != "undecided"
     )
     from_probes = [
-        _digits_of(float(np.vdot(error, along)), probe.derivative) for along, probe in probes
+        min(most, _digits_of(float(np.vdot(error, along)), probe.derivative))
+        for along, probe in probes
     ]
     if np.count_nonzero(error) > 1:
         return from_entries + sum(from_probes)

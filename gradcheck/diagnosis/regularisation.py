@@ -2,61 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from gradcheck.diagnosis.causes import MISSING_REGULARISATION, WRONG_REGULARISATION
 from gradcheck.diagnosis.codes import Code
+from gradcheck.diagnosis.constants import SAME_NUMBER
 from gradcheck.diagnosis.facts import Explanation, Facts, Sample
 from gradcheck.directions import Floats, norm
 
 L2, L1 = "W", "sign(W)"
-# Which terms may be missing from the claimed gradient, or be too many: one, or one for the other.
+# Which terms may be missing from the claimed gradient, or be too many: one, or both.
 _MODELS = ((L2,), (L1,), (L2, L1))
+# Strengths are chosen by people: so many digits, and no more than this.
+DIGITS, LARGEST_STRENGTH = 3, 10.0
+# Entries without a penalty, such as the intercept in a vector of coefficients.
+MOST_EXEMPT = 0.25
+
+
+@dataclass(frozen=True)
+class _Added:
+    """What added to a claimed gradient makes it right: multiples of the terms, by term."""
+
+    name: str
+    weights: Mapping[str, float]
+    repaired: Floats
+    exempt: int
 
 
 def regularisation(facts: Facts) -> Iterator[Explanation]:
-    """Propose for every failing parameter that multiples of W or sign(W) make up the difference."""
-    for name in facts.failing:
-        parameter = facts.parameters[name]
-        terms = {L2: parameter, L1: np.sign(parameter)}
-        for model in _MODELS:
-            found = _added(facts, name, [terms[term] for term in model])
-            if found is None:
-                continue
-            weights, repaired = found
-            if len(model) > 1 and weights[0] * weights[1] > 0.0:
-                continue  # an elastic net that is missing altogether is one fault too many
-            code = _code(weights)
-            yield Explanation(
-                code=code,
-                repaired={name: repaired},
-                evidence=_evidence(model, weights, name),
-                details=dict(zip(model, weights, strict=True)),
-                tries=len(_MODELS),
-                fitted=True,
-                alternatives=_alternatives(code, weights),
-            )
-            break
+    """Propose for every failing parameter that multiples of W or sign(W) make up the difference.
+
+    The gradient of much else is a multiple of W, such as what a forgotten projection leaves. A
+    penalty has a strength that somebody chose, or the same one for several parameters.
+    """
+    found = [one for name in facts.failing if (one := _added(facts, name)) is not None]
+    for one in found:
+        others = [list(other.weights.values()) for other in found if other is not one]
+        mine = list(one.weights.values())
+        is_shared = any(_are_equal(mine, other) for other in others)
+        if is_shared or all(_is_chosen(weight, facts.sizes) for weight in mine):
+            yield _explanation(one)
+
+
+def _explanation(found: _Added) -> Explanation:
+    code = _code(list(found.weights.values()))
+    parts = [f"{weight:+.6g} * {term}" for term, weight in found.weights.items()]
+    where = f"in all but {found.exempt} entries" if found.exempt else "in every entry"
+    return Explanation(
+        code=code,
+        repaired={found.name: found.repaired},
+        evidence=f"numerical - analytic is {' '.join(parts)} {where}, with W for {found.name}",
+        suggestion="" if code is WRONG_REGULARISATION else _ADVICE,
+        details=dict(found.weights),
+        tries=len(_MODELS),
+        fitted=True,
+        # A penalty that is there with too small a strength leaves the same difference.
+        alternatives=() if code is WRONG_REGULARISATION else (WRONG_REGULARISATION.slug,),
+    )
+
+
+_ADVICE = (
+    f"{MISSING_REGULARISATION.suggestion}; if it is there, compare its strength, its sign and its "
+    "factor 1/2 with the loss"
+)
 
 
 def _code(weights: Sequence[float]) -> Code:
-    one_sided = len(weights) == 1 and weights[0] > 0.0
-    return MISSING_REGULARISATION if one_sided else WRONG_REGULARISATION
+    is_missing = all(weight > 0.0 for weight in weights)
+    return MISSING_REGULARISATION if is_missing else WRONG_REGULARISATION
 
 
-def _alternatives(code: Code, weights: Sequence[float]) -> tuple[str, ...]:
-    # A penalty that is there with too small a strength leaves the same difference.
-    return (WRONG_REGULARISATION.slug,) if code is MISSING_REGULARISATION else ()
+def _are_equal(one: Sequence[float], other: Sequence[float]) -> bool:
+    return len(one) == len(other) and np.allclose(one, other, rtol=SAME_NUMBER, atol=0.0)
 
 
-def _evidence(model: Sequence[str], weights: Sequence[float], name: str) -> str:
-    parts = [f"{weight:+.6g} * {term}" for term, weight in zip(model, weights, strict=True)]
-    return f"numerical - analytic is {' '.join(parts)} in every entry, W being {name}"
+def _is_chosen(weight: float, sizes: Mapping[str, int]) -> bool:
+    """Return whether a strength looks like one that somebody wrote down, or that over a size."""
+    divisors = [1.0, *(float(size) for size in sizes.values() if size > 1)]
+    return abs(weight) <= LARGEST_STRENGTH and any(_is_round(weight * d) for d in divisors)
 
 
-def _added(facts: Facts, name: str, terms: Sequence[Floats]) -> tuple[list[float], Floats] | None:
+def _is_round(number: float) -> bool:
+    return abs(float(f"{number:.{DIGITS - 1}e}") - number) <= SAME_NUMBER * abs(number)
+
+
+def _added(facts: Facts, name: str) -> _Added | None:
+    """Return the first model that fits a parameter, None where none does."""
+    parameter = facts.parameters[name]
+    terms = {L2: parameter, L1: np.sign(parameter)}
+    for model in _MODELS:
+        if not _tells(model, facts.samples[name].of(parameter)):
+            continue
+        for mask in _penalised(facts, name):
+            found = _fitted(facts, name, [terms[term] * mask for term in model])
+            if found is not None:
+                weights, repaired = found
+                exempt = int(np.count_nonzero(mask == 0.0))
+                return _Added(name, dict(zip(model, weights, strict=True)), repaired, exempt)
+    return None
+
+
+def _tells(model: Sequence[str], values: Floats) -> bool:
+    """Return whether these entries of a parameter tell its penalty from another number.
+
+    Where all are of one size, W is sign(W); where all are of one sign, sign(W) is a constant.
+    """
+    sizes = np.abs(values[values != 0.0])
+    if not sizes.size or np.ptp(sizes) <= SAME_NUMBER * sizes.max():
+        return False
+    return L1 not in model or bool(np.any(values > 0.0) and np.any(values < 0.0))
+
+
+def _penalised(facts: Facts, name: str) -> Iterator[Floats]:
+    """Yield which entries may have the penalty: all, or where it is known those that are wrong."""
+    shape = facts.analytic[name].shape
+    yield np.ones(shape)
+    wrong = facts.wrong.get(name)
+    if wrong is not None and 0 < np.count_nonzero(~wrong) <= max(1.0, MOST_EXEMPT * wrong.size):
+        yield wrong.astype(np.float64)
+
+
+def _fitted(facts: Facts, name: str, terms: Sequence[Floats]) -> tuple[list[float], Floats] | None:
     """Return the multiples of the terms that fit the difference, and the gradient with them."""
     sample, claimed = facts.samples[name], facts.analytic[name]
     columns = np.array([sample.of(term) for term in terms]).T

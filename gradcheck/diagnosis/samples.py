@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.budget import Budget
+from gradcheck.calling import TimedOut
 from gradcheck.diagnosis.facts import Facts
 from gradcheck.directions import Floats
 from gradcheck.execution import Evaluator
@@ -18,24 +20,31 @@ from gradcheck.execution import Evaluator
 MOST_SAMPLES = 256
 
 
-def with_samples(facts: Facts, evaluator: Evaluator) -> Facts:
+def with_samples(facts: Facts, evaluator: Evaluator, budget: Budget) -> Facts:
     """Return the facts with the gradient for each sample, computed when it is asked for."""
 
     @cache
     def per_sample() -> Mapping[str, Floats] | None:
-        return _per_sample(evaluator, tuple(facts.analytic))
+        return _per_sample(evaluator, tuple(facts.analytic), budget)
 
     return replace(facts, per_sample=per_sample)
 
 
-def _per_sample(evaluator: Evaluator, names: Sequence[str]) -> dict[str, Floats] | None:
-    """Return the gradients by name, samples on the first axis; None where there is no batch."""
+def _per_sample(
+    evaluator: Evaluator, names: Sequence[str], budget: Budget
+) -> dict[str, Floats] | None:
+    """Return the gradients by name, samples on the first axis.
+
+    None where there is no batch, or no time.
+    """
     problem = evaluator.problem
     axis = _sample_axis(problem.args)
     if axis is None or problem.in_place or not callable(problem.gradient):
         return None
     found: list[dict[str, Floats]] = []
     for number in range(_length(problem.args, axis)):
+        if budget.is_spent():
+            return None
         args = tuple(_taken(data, axis, number) for data in problem.args)
         alone = _gradient_alone(evaluator.with_args(args), names)
         evaluator.gradient_calls += 1
@@ -49,12 +58,14 @@ def _per_sample(evaluator: Evaluator, names: Sequence[str]) -> dict[str, Floats]
 
 
 def _gradient_alone(evaluator: Evaluator, names: Sequence[str]) -> dict[str, Floats]:
-    """Return the gradient for one sample; {} where it raises."""
+    """Return the gradient for one sample; {} where it raises or takes too long."""
     try:
         # A variance over one sample is our doing; its user need not be warned of it.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return evaluator.gradient_at({}, names)
+    except TimedOut:
+        return {}
     finally:
         evaluator.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -9,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from gradcheck.diagnosis.causes import WRONG_UPSTREAM
+from gradcheck.diagnosis.constants import BATCH
 from gradcheck.diagnosis.facts import Facts
 from gradcheck.directions import Floats, norm
 from gradcheck.report import Finding
@@ -96,32 +98,44 @@ def _titled(layer: str) -> str:
 
 @dataclass(frozen=True)
 class _Chain:
-    """Layers in order, by name, and the axis of their matrices that the units of a layer are on."""
+    """Layers in order, by name, and the axes of their matrices that the units may be on."""
 
     layers: dict[str, list[str]]
-    unit_axis: int
+    unit_axes: tuple[int, ...]
 
 
 def _chain(facts: Facts) -> _Chain | None:
-    """Return the layers in order, None unless each has a matrix that fits that of the next."""
+    """Return the layers in order, None unless each has a matrix that fits that of the next.
+
+    And a bias with an entry per unit: matrices alone fit each other in attention and recurrence
+    too, where they are no chain.
+    """
     layers: dict[str, list[str]] = {}
     for name in facts.analytic:
         layers.setdefault(facts.layer_of[name], []).append(name)
-    shapes = []
-    for names in layers.values():
-        held = [facts.analytic[name].shape for name in names if facts.analytic[name].ndim == 2]
-        if len(held) > 1:  # a bias may be a matrix of one row or one column
-            held = [shape for shape in held if min(shape) > 1]
-        if len(held) != 1:
-            return None
-        shapes.append(held[0])
-    if len(layers) < 2:
+    held = [_matrix_and_biases([facts.analytic[n].shape for n in ns]) for ns in layers.values()]
+    known = [one for one in held if one is not None]
+    if len(layers) < 2 or len(known) < len(layers):
         return None
-    if all(lower[1] == upper[0] for lower, upper in pairwise(shapes)):
-        return _Chain(layers, 1)
-    if all(lower[0] == upper[1] for lower, upper in pairwise(shapes)):
-        return _Chain(layers, 0)
-    return None
+    axes = []
+    for units, inputs in ((1, 0), (0, 1)):
+        fits = all(low[0][units] == up[0][inputs] for low, up in pairwise(known))
+        if fits and all(biases == {matrix[units]} for matrix, biases in known):
+            axes.append(units)
+    return _Chain(layers, tuple(axes)) if axes else None
+
+
+def _matrix_and_biases(
+    shapes: Sequence[tuple[int, ...]],
+) -> tuple[tuple[int, ...], set[int]] | None:
+    """Return the shape of a layer's matrix and the sizes of its biases, None without either."""
+    matrices = [shape for shape in shapes if len(shape) == 2]
+    if len(matrices) > 1:  # a bias may be a matrix of one row or one column
+        matrices = [shape for shape in matrices if min(shape) > 1]
+    if len(matrices) != 1:
+        return None
+    biases = {math.prod(shape) for shape in shapes if shape is not matrices[0]}
+    return (matrices[0], biases) if biases else None
 
 
 def _share_a_signal(facts: Facts, names: Sequence[str], chain: _Chain) -> bool:
@@ -131,6 +145,10 @@ def _share_a_signal(facts: Facts, names: Sequence[str], chain: _Chain) -> bool:
     Where those are fewer than the inputs, that can be seen. A unit whose signal is right is right
     in all parameters of the layer.
     """
+    return any(_share_units(facts, names, axis) for axis in chain.unit_axes)
+
+
+def _share_units(facts: Facts, names: Sequence[str], unit_axis: int) -> bool:
     units = []
     for name in names:
         sample, claimed = facts.known[name], facts.analytic[name]
@@ -139,24 +157,36 @@ def _share_a_signal(facts: Facts, names: Sequence[str], chain: _Chain) -> bool:
         wrong = ~sample.agrees(claimed).reshape(claimed.shape)
         if claimed.ndim == 2 and min(claimed.shape) > 1:
             true = sample.values.reshape(claimed.shape)
-            of_units = (true, claimed) if chain.unit_axis == 1 else (true.T, claimed.T)
-            if not _spans(*of_units):
+            of_units = (true, claimed) if unit_axis == 1 else (true.T, claimed.T)
+            if not _spans(*of_units, _batch(facts)):
                 return False
-            wrong = wrong if chain.unit_axis == 0 else wrong.T
+            wrong = wrong if unit_axis == 0 else wrong.T
             wrong_units = wrong[wrong.any(axis=1)]
             if np.count_nonzero(wrong_units) < FILLED * wrong_units.size:
                 return False
             units.append(wrong.any(axis=1))
-        else:
+        elif claimed.size > 1:
             units.append(wrong.reshape(-1))
     return all(np.array_equal(one, units[0]) for one in units)
 
 
-def _spans(true: Floats, claimed: Floats) -> bool:
-    """Return whether the columns of one matrix span those of the other, as far as can be told."""
+def _batch(facts: Facts) -> int | None:
+    """Return how many samples there are, as far as that is known."""
+    if BATCH in facts.sizes:
+        return int(facts.sizes[BATCH])
+    lengths = {len(data) for data in facts.args if isinstance(data, np.ndarray) and data.ndim}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def _spans(true: Floats, claimed: Floats, batch: int | None) -> bool:
+    """Return whether the columns of one matrix span those of the other, as far as can be told.
+
+    They have to where the samples limit the rank, not where the units do: the deltas of a softmax
+    sum to zero.
+    """
     basis, sizes, _ = np.linalg.svd(true, full_matrices=False)
     kept = basis[:, sizes > RANK_TOLERANCE * sizes[0]]
-    if kept.shape[1] == min(true.shape):
-        return True  # it may be the units, not the samples, that limit the rank
+    if kept.shape[1] != batch:
+        return True
     rest = claimed - kept @ (kept.T @ claimed)
     return norm(rest) <= RANK_TOLERANCE * norm(claimed)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck.diagnosis.causes import UNEXPLAINED
+from gradcheck.diagnosis.constants import SAME_NUMBER
 from gradcheck.diagnosis.facts import Facts, Sample
 from gradcheck.directions import Floats, norm
 from gradcheck.report import Finding
@@ -25,9 +26,9 @@ def _told(facts: Facts, name: str) -> Iterator[str]:
     sample, claimed = facts.known[name], facts.analytic[name]
     wrong = ~sample.agrees(claimed)
     ratios = _ratios(sample.chosen(wrong), claimed)
+    yield f"{np.count_nonzero(wrong):,} of {len(wrong):,} measured entries are wrong"
     if len(ratios):
         yield _ratio_words(ratios)
-    yield f"{np.count_nonzero(wrong):,} of {len(wrong):,} measured entries are wrong"
     if sample.is_complete and claimed.ndim == 2 and min(claimed.shape) > 1:
         difference = claimed - sample.values.reshape(claimed.shape)
         yield f"the difference has rank {_rank(difference)} of {min(claimed.shape)}"
@@ -65,8 +66,10 @@ def _ratios(sample: Sample, claimed: Floats) -> Floats:
 def _ratio_words(ratios: Floats) -> str:
     low, high = float(ratios.min()), float(ratios.max())
     if len(ratios) == 1:
-        return f"analytic / numerical is {low:.3g}"
-    return f"analytic / numerical is between {low:.3g} and {high:.3g}"
+        return f"analytic / numerical is {low:.6g} there"
+    if high - low <= SAME_NUMBER * max(abs(low), abs(high)):
+        return f"analytic / numerical is {low:.6g} in each of them"
+    return f"analytic / numerical is between {low:.3g} and {high:.3g} there"
 
 
 def _rank(matrix: Floats) -> int:
