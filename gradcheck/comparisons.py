@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from gradcheck.budget import Budget
+from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import Floats
 from gradcheck.entries import EntryMeasurement, measure_entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
-from gradcheck.line import LineDerivative
 from gradcheck.probes import Claim, ProbeMeasurement, fitting, measure_probe
 from gradcheck.verdict import outcome
 

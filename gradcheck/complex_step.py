@@ -17,11 +17,11 @@ import numpy as np
 
 from gradcheck.budget import Budget
 from gradcheck.complex_slope import STEPS, Move, Slopes, complex_slopes
+from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import SMALLEST_MAGNITUDE, Floats
 from gradcheck.entries import EntryMeasurement, measure_entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
-from gradcheck.line import LineDerivative
 from gradcheck.probes import Claim, ProbeMeasurement, slope_round_off
 from gradcheck.returned import LossNotScalar
 from gradcheck.verdict import outcome, probe_resolution

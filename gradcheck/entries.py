@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from gradcheck.budget import Budget
+from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions, Evaluate, LineSettings
 from gradcheck.leaves import Array, as_complex
-from gradcheck.line import LineDerivative, differentiate, first_step
+from gradcheck.line import differentiate, first_step
 from gradcheck.noise import measure_noise
 from gradcheck.parameters import rebuilder
 from gradcheck.probes import (

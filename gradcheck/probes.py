@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import Floats, norm
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions, Evaluate, LineSettings
-from gradcheck.line import LineDerivative, differentiate, first_step
+from gradcheck.line import differentiate, first_step
 
 # A sum of rounded products is off by a few units of round-off of its terms' size; by fewer where
 # what cancels in it was measured.

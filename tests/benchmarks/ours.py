@@ -10,11 +10,11 @@ from families import Case, Entry
 from outcomes import Measurement
 
 from gradcheck import measuring
+from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import entry_scales, noise_directions, norm
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
-from gradcheck.line import LineDerivative
 from gradcheck.noise import measure_noise
 from gradcheck.options import Effort
 from gradcheck.plan import make_plan

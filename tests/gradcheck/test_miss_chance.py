@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gradcheck import check_gradients
+from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import chance_of_hiding, random_direction
 from gradcheck.entries import EntryMeasurement
-from gradcheck.line import LineDerivative
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.verdict import judge
 

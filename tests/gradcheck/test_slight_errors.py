@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gradcheck import check_gradients
+from gradcheck.conclusion import LineDerivative
 from gradcheck.entries import EntryMeasurement
-from gradcheck.line import LineDerivative
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.verdict import judge
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from gradcheck.conclusion import LineDerivative
 from gradcheck.entries import EntryMeasurement
-from gradcheck.line import LineDerivative
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.verdict import judge, outcome, required_resolution_for
 
