@@ -48,7 +48,8 @@ class Sample:
         claimed = self.of(array)
         slack = self.error_bars + NEGLIGIBLE_DISCREPANCY * np.abs(claimed)
         within: npt.NDArray[np.bool_] = np.abs(claimed - self.values) <= slack
-        return within & np.isfinite(claimed)
+        within &= np.isfinite(claimed)
+        return within
 
     def chosen(self, which: npt.NDArray[Any]) -> Sample:
         """Return the part of it that a mask or positions within it choose."""
