@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gradcheck.checking import check as check
     from gradcheck.checking import check_gradients as check_gradients
     from gradcheck.entries import numerical_gradient as numerical_gradient
+    from gradcheck.layered import check_layers as check_layers
     from gradcheck.problem import Problem as Problem
     from gradcheck.report import Finding as Finding
     from gradcheck.report import GradientReport as GradientReport
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gradcheck.testing import GradientInconclusive as GradientInconclusive
     from gradcheck.testing import GradientMismatch as GradientMismatch
     from gradcheck.testing import assert_gradients as assert_gradients
+    from gradcheck.testing import assert_layers as assert_layers
 
 __version__ = "0.1.0"
 
@@ -35,8 +37,10 @@ _HOMES = {
     "ParameterReport": "report",
     "Problem": "problem",
     "assert_gradients": "testing",
+    "assert_layers": "testing",
     "check": "checking",
     "check_gradients": "checking",
+    "check_layers": "layered",
     "numerical_gradient": "entries",
 }
 

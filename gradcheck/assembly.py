@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.complex_step import Certificate
 from gradcheck.diagnosis import codes
 from gradcheck.entries import EntryMeasurement
 from gradcheck.execution import Array
+from gradcheck.measured import Measured
 from gradcheck.noise import Noise
 from gradcheck.preflight import Preflight
-from gradcheck.probes import Claim, ProbeMeasurement
+from gradcheck.probes import ProbeMeasurement
 from gradcheck.report import Comparison, Finding, ParameterReport, Probe
 from gradcheck.search import MAX_RUNGS
 from gradcheck.verdict import (
-    Judgement,
     is_subgradient,
     outcome,
     probe_resolution,
-    wrong_entries,
 )
 
 # Parameters that evidence tells apart.
@@ -38,36 +36,6 @@ _KINKS_NEARBY = replace(
     suggestion="move the parameters away from the kinks",
 )
 INSIDE = "for a look from both sides, check at parameters further inside the domain"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """All that was measured of one parameter, and its judgement.
-
-    Attributes
-    ----------
-    is_rounding: the comparisons disagree only by the rounding of float32
-    certificate: of the complex step, where that was used
-    out_of_time: not all that was planned could be measured
-    planned: how many probes were to be measured, and how many entries
-    """
-
-    claim: Claim
-    probes: tuple[ProbeMeasurement, ...]
-    entries: tuple[EntryMeasurement, ...]
-    judgement: Judgement
-    is_rounding: bool = False
-    certificate: Certificate | None = None
-    out_of_time: bool = False
-    planned: tuple[int, int] = (0, 0)
-
-    def rounded(self, judgement: Judgement, error: float) -> Measured:
-        """Return the same measurements under the judgement of the float64 gradient.
-
-        The gradient as it is given is good to its rounding `error` only, relative to its norm.
-        """
-        resolution = max(judgement.resolution or 0.0, error)
-        return replace(self, judgement=replace(judgement, resolution=resolution), is_rounding=True)
 
 
 def stopped_reports(
@@ -114,13 +82,11 @@ def measured_report(
     mask: the wrong entries where a cause tells them
     """
     entries, judgement, shape = measured.entries, measured.judgement, original.shape
-    complete = len(entries) == measured.claim.size
-    passed = judgement.verdict == "pass"
-    wrong = wrong_entries(() if passed else entries, shape) if complete or passed else None
-    # Entries may each hide below their error bars what a probe over all of them saw.
-    if wrong is not None and judgement.verdict == "fail" and not wrong.any():
-        wrong = None
-    wrong = mask if wrong is None else wrong
+    wrong = mask if measured.wrong is None else measured.wrong
+    if measured.regions:
+        wrong = None  # not each of its entries was compared
+    elif judgement.verdict == "pass" or (judgement.verdict != "fail" and measured.is_complete):
+        wrong = np.zeros(shape, dtype=bool)
     return ParameterReport(
         name=measured.claim.name,
         layer=layer,
@@ -138,7 +104,7 @@ def measured_report(
         findings=_about(measured.claim.name, findings),
         required=measured.claim.required,
         miss_chance=judgement.miss_chance,
-        worst_entries=_worst_entries(() if passed else entries),
+        worst_entries=_worst_entries(() if judgement.verdict == "pass" else entries),
     )
 
 

@@ -12,11 +12,9 @@ import numpy as np
 from gradcheck.assembly import measured_report, measurement_findings, stopped_reports
 from gradcheck.budget import OUT_OF_TIME, Budget
 from gradcheck.calling import TimedOut
+from gradcheck.diagnosing import diagnosis_of
 from gradcheck.diagnosis import codes
-from gradcheck.diagnosis.diagnose import Diagnosis, diagnose
-from gradcheck.diagnosis.gathering import gather
-from gradcheck.diagnosis.proof import Proof
-from gradcheck.diagnosis.samples import with_samples
+from gradcheck.diagnosis.diagnose import Diagnosis
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Mutated
 from gradcheck.measuring import Measurements, Task, measure_parameters
@@ -141,19 +139,20 @@ def check(
     subject = _subject(as_problem(problem, name), settled, Budget(settled.budget))
     evaluator = subject.evaluator
     try:
-        parameters, findings, notes = _checked(subject)
+        results = _checked(subject)
     finally:
         evaluator.close()
     return GradientReport(
         name=subject.problem.title,
-        parameters=parameters,
-        findings=findings,
+        parameters=results.parameters,
+        findings=results.findings,
         evaluations=evaluator.evaluations,
         gradient_calls=evaluator.gradient_calls,
         seconds=time.perf_counter() - started,
         seed=settled.seed,
         settings=settled.settings(),
-        notes=(*_notes(subject), *notes),
+        notes=(*_notes(subject), *results.notes),
+        partial_evaluations=results.partial_evaluations,
     )
 
 
@@ -194,20 +193,30 @@ def _known_layers(problem: Problem, names: list[str]) -> Mapping[str, Sequence[s
     return {layer: [name for name in held if name in names] for layer, held in layers.items()}
 
 
-Results = tuple[tuple[ParameterReport, ...], tuple[Finding, ...], tuple[str, ...]]
+@dataclass(frozen=True)
+class _Results:
+    """The parts of a report that measuring makes."""
+
+    parameters: tuple[ParameterReport, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    partial_evaluations: int = 0
 
 
-def _checked(subject: _Subject) -> Results:
+def _checked(subject: _Subject) -> _Results:
     """Return the reports, the findings and what there is to note about both."""
     flight = Preflight((np.nan, np.nan))
     try:
         flight = run_preflight(subject.evaluator, subject.selected)
-        reports, findings, notes = (_run if flight.analytic else _stopped)(subject, flight)
+        results = (_run if flight.analytic else _stopped)(subject, flight)
     except TimedOut as late:
-        reports, findings, notes = _stopped(subject, _timed_out(subject, flight, late))
+        results = _stopped(subject, _timed_out(subject, flight, late))
     dtype_of = subject.evaluator.dtype_of
-    reports = tuple(replace(part, dtype=str(dtype_of(part.name))) for part in reports)
-    return reports, findings, (*notes, *_complex_notes(subject, flight))
+    return replace(
+        results,
+        parameters=tuple(replace(p, dtype=str(dtype_of(p.name))) for p in results.parameters),
+        notes=(*results.notes, *_complex_notes(subject, flight)),
+    )
 
 
 def _timed_out(subject: _Subject, flight: Preflight, late: TimedOut) -> Preflight:
@@ -224,12 +233,12 @@ def _out_of_time(subject: _Subject, flight: Preflight) -> Preflight:
     return replace(flight, findings=(*flight.findings, finding), stopped=OUT_OF_TIME)
 
 
-def _stopped(subject: _Subject, flight: Preflight) -> Results:
+def _stopped(subject: _Subject, flight: Preflight) -> _Results:
     originals = {name: subject.evaluator.original[name] for name in subject.selected}
-    return stopped_reports(originals, subject.layers, flight), flight.findings, ()
+    return _Results(stopped_reports(originals, subject.layers, flight), flight.findings)
 
 
-def _run(subject: _Subject, flight: Preflight) -> Results:
+def _run(subject: _Subject, flight: Preflight) -> _Results:
     """Measure every parameter that preflight let through, then judge and report all."""
     if subject.budget.is_spent():
         return _stopped(subject, _out_of_time(subject, flight))
@@ -262,27 +271,22 @@ def _run(subject: _Subject, flight: Preflight) -> Results:
     }
     for report in stopped_reports(originals, subject.layers, flight, findings):
         reports.setdefault(report.name, report)
-    return tuple(reports[name] for name in subject.selected), findings, found.notes
+    parts = tuple(reports[name] for name in subject.selected)
+    return _Results(parts, findings, found.notes, diagnosis.partial_evaluations)
 
 
 def _diagnosed(subject: _Subject, flight: Preflight, found: Measurements) -> Diagnosis:
     """Return why the parameters that fail do so, as far as time allows to find out."""
-    failing = any(part.judgement.verdict == "fail" for part in found.parameters.values())
-    if not failing or subject.budget.is_spent():
+    if subject.budget.is_spent():
         return Diagnosis()
-    evaluator, seed = subject.evaluator, subject.options.seed
-    parameters = {n: evaluator.original[n].astype(np.float64) for n in flight.analytic}
-    facts, kept_back = gather(
-        subject.problem,
+    return diagnosis_of(
+        subject.evaluator,
+        found,
         analytic=flight.analytic,
-        parameters=parameters,
-        measured=found.parameters,
         layer_of=subject.layers,
-        seed=seed,
+        conditions=found.noise.conditions(subject.plan.comparisons),
+        seed=subject.options.seed,
     )
-    conditions = found.noise.conditions(subject.plan.comparisons)
-    proof = Proof(evaluator, conditions, found.parameters, kept_back, found.effect, seed)
-    return diagnose(with_samples(facts, evaluator), proof)
 
 
 def _notes(subject: _Subject) -> tuple[str, ...]:

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from gradcheck.assembly import Measured
 from gradcheck.budget import OUT_OF_TIME, Budget
 from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
 from gradcheck.directions import (
@@ -21,8 +19,10 @@ from gradcheck.directions import (
 from gradcheck.eigen import eigen_directions, eigen_note, of_usual_size
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
+from gradcheck.failing import SAMPLED_ENTRIES, chosen_positions, search_failing
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions
+from gradcheck.measured import Measured
 from gradcheck.noise import Noise, measure_noise
 from gradcheck.options import Directions, Method
 from gradcheck.plan import Plan
@@ -222,8 +222,12 @@ def _measure(task: Task, conditions: Conditions, probed: _Probed, effect: float)
         along = probed.directions[: len(probes)]
         certificate = certify(evaluator, conditions, claim, along, probes)
         probes = certificate.probes
-    count = _planned(task.plan, claim, probes)
-    positions = _positions(task.seed, claim, count)
+    is_failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
+    if is_failing and certificate is None and not task.plan.sweep:
+        return _searched(task, conditions, probed, effect)
+    sampled = SAMPLED_ENTRIES if is_failing else 0
+    count = claim.size if task.plan.sweep else min(claim.size, sampled)
+    positions = chosen_positions(task.seed, claim, count)
     if certificate is None:
         entries = measure_entries(evaluator, conditions, claim, positions, budget=task.budget)
     else:
@@ -240,21 +244,22 @@ def _measure(task: Task, conditions: Conditions, probed: _Probed, effect: float)
     )
 
 
-def _planned(plan: Plan, claim: Claim, probes: Sequence[ProbeMeasurement]) -> int:
-    """Return how many entries are to be compared."""
-    if plan.sweep:
-        return claim.size
-    failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
-    return min(claim.size, plan.entries_of_failing(claim.size)) if failing else 0
-
-
-def _positions(seed: int, claim: Claim, count: int) -> npt.NDArray[np.int_]:
-    """Return the flat positions of `count` entries among those that can be moved."""
-    positions = np.flatnonzero(claim.scale)
-    if 0 < count < positions.size:
-        generator = np.random.default_rng([seed, *claim.name.encode()])
-        return positions[np.sort(generator.choice(positions.size, count, replace=False))]
-    return positions[:count]
+def _searched(task: Task, conditions: Conditions, probed: _Probed, effect: float) -> Measured:
+    """Look for what is wrong in a parameter that some probe disagrees with, and judge it."""
+    claim, probes, directions = probed.claim, probed.probes, probed.directions
+    pairs = list(zip(directions, probes, strict=False))
+    found = search_failing(
+        task.evaluator, conditions, claim, pairs, seed=task.seed, budget=task.budget
+    )
+    cut = len(probes) < len(directions) or task.budget.is_spent()
+    judgement = judge(probes, found.entries, claim, effect, "rest" if cut else "")
+    return Measured(
+        *(claim, probes, found.entries, judgement),
+        out_of_time=cut,
+        planned=(len(directions), len(found.entries) + 1),
+        regions=found.regions,
+        is_located=found.complete,
+    )
 
 
 def _eigen(task: Task, claims: Mapping[str, Claim]) -> dict[str, tuple[Floats, ...]]:

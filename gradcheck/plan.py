@@ -12,8 +12,6 @@ PROBES = 2
 EVALUATIONS_PER_ENTRY = 4
 # "auto" compares every entry up to here; a sweep of a small network takes well under a second.
 SWEEP_EVALUATIONS = 20_000
-# Entries looked at in a failing parameter that is too large to sweep.
-SAMPLED_ENTRIES = 200
 
 
 @dataclass(frozen=True)
@@ -30,10 +28,6 @@ class Plan:
     probes: int
     sweep: bool
     comparisons: int
-
-    def entries_of_failing(self, size: int) -> int:
-        """Return how many entries to compare in a parameter whose probe disagreed."""
-        return size if size * EVALUATIONS_PER_ENTRY <= SWEEP_EVALUATIONS else SAMPLED_ENTRIES
 
 
 def make_plan(sizes: Mapping[str, int], effort: Effort) -> Plan:

@@ -95,7 +95,54 @@ def assert_gradients(
         problem = Problem(loss, gradient, parameters, args=args, sizes=sizes or {}, layers=layers)
     elif not (gradient is parameters is None and not (args or sizes or layers)):
         raise TypeError("a Problem must be given alone: it has its own gradient, parameters, args")
-    report = check(problem, name=name, **options)
+    return _let_through(check(problem, name=name, **options), allow_inconclusive)
+
+
+@takes_options
+def assert_layers(
+    network: Any,
+    inputs: Any,
+    upstream_or_targets: Any = None,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    sizes: Mapping[str, int] | None = None,
+    allow_inconclusive: bool = False,
+    **options: Unpack[CheckOptions],
+) -> GradientReport:
+    """Raise unless the backward of every layer is right; see `check_layers`.
+
+    Parameters
+    ----------
+    allow_inconclusive: whether to let through what could be neither confirmed nor refuted
+
+    Returns
+    -------
+    GradientReport
+        of the passing check
+
+    Raises
+    ------
+    GradientMismatch
+        when a gradient is wrong
+    GradientInconclusive
+        when none is wrong but not all could be confirmed
+    """
+    __tracebackhide__ = True
+    from gradcheck.layered import check_layers
+
+    report = check_layers(
+        *(network, inputs, upstream_or_targets),
+        parameters=parameters,
+        name=name,
+        sizes=sizes,
+        **options,
+    )
+    return _let_through(report, allow_inconclusive)
+
+
+def _let_through(report: GradientReport, allow_inconclusive: bool) -> GradientReport:
+    __tracebackhide__ = True
     if report.verdict == "fail":
         raise GradientMismatch(report)
     if report.verdict == "inconclusive" and not allow_inconclusive:

@@ -20,8 +20,10 @@ NAMES = [
     "Problem",
     "__version__",
     "assert_gradients",
+    "assert_layers",
     "check",
     "check_gradients",
+    "check_layers",
     "numerical_gradient",
 ]
 SHARED = [
@@ -32,11 +34,15 @@ OPTIONS = {
     "check": ["name", *SHARED],
     "check_gradients": ["args", "name", "sizes", "layers", *SHARED],
     "assert_gradients": ["args", "name", "sizes", "layers", "allow_inconclusive", *SHARED],
+    "check_layers": ["parameters", "name", "sizes", *SHARED],
+    "assert_layers": ["parameters", "name", "sizes", "allow_inconclusive", *SHARED],
 }
 POSITIONAL = {
     "check": ["problem"],
     "check_gradients": ["loss", "gradient", "parameters"],
     "assert_gradients": ["loss", "gradient", "parameters"],
+    "check_layers": ["network", "inputs", "upstream_or_targets"],
+    "assert_layers": ["network", "inputs", "upstream_or_targets"],
 }
 FIELDS_OF_PROBLEM = [
     *["loss", "gradient", "parameters", "args", "name", "sizes", "layers", "network", "in_place"]
@@ -82,7 +88,7 @@ def test_what_is_no_problem_is_an_option_by_keyword(function):
     assert len(parameters) == len(POSITIONAL[function]) + len(OPTIONS[function])
 
 
-@pytest.mark.parametrize("function", ["check", "assert_gradients"])
+@pytest.mark.parametrize("function", ["check", "assert_gradients", "check_layers", "assert_layers"])
 def test_shared_options_agree_in_default_and_type(function):
     reference, shared = options("check_gradients"), 0
     for name, option in options(function).items():
@@ -105,8 +111,9 @@ def test_the_defaults_of_the_main_options_are_these(function):
         assert given[name].default is None
 
 
-def test_inconclusive_is_not_let_through_by_default():
-    assert options("assert_gradients")["allow_inconclusive"].default is False
+@pytest.mark.parametrize("function", ["assert_gradients", "assert_layers"])
+def test_inconclusive_is_not_let_through_by_default(function):
+    assert options(function)["allow_inconclusive"].default is False
 
 
 def test_the_fields_of_a_problem_are_these_in_this_order():
@@ -119,7 +126,9 @@ def test_the_options_of_a_check_are_documented():
         assert re.search(rf"^(?:\w+, )*{name}(?:, \w+)*:", text, re.M), name
 
 
-@pytest.mark.parametrize("module", ["checking", "entries", "parameters", "problem", "testing"])
+@pytest.mark.parametrize(
+    "module", ["checking", "entries", "layered", "parameters", "problem", "testing"]
+)
 def test_the_examples_in_docstrings_run(module):
     results = doctest.testmod(import_module(f"gradcheck.{module}"))
     assert results.attempted > 0

@@ -9,13 +9,14 @@ README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 def test_readme_examples_run(capsys):
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     printed = capsys.readouterr().out.rstrip().splitlines()[-1]
     promised = re.search(r"print\(report\) +# (.*)", README).group(1)
     assert printed.startswith(promised)
     assert names["report"]["b"].worst.relative_error > 0.9
+    assert names["layers"].ok
     names["test_gradient"]()
 
 

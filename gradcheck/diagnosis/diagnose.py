@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.diagnosis.backprop import BACKPROP_HYPOTHESES
 from gradcheck.diagnosis.clipped import clipped
 from gradcheck.diagnosis.constant_factor import constant_factor
 from gradcheck.diagnosis.detached import detached
@@ -20,7 +21,7 @@ from gradcheck.diagnosis.proof import Proof
 from gradcheck.diagnosis.rearranged import rearranged
 from gradcheck.diagnosis.regularisation import regularisation
 from gradcheck.diagnosis.reparametrised import log_reparam
-from gradcheck.diagnosis.signal_pattern import right_signal, wrong_signal
+from gradcheck.diagnosis.signal_pattern import right_signal, signal_pattern
 from gradcheck.diagnosis.swapped import swapped_parameters
 from gradcheck.diagnosis.unexplained import unexplained
 from gradcheck.report import Finding
@@ -28,6 +29,7 @@ from gradcheck.report import Finding
 # In this order: what says most about a parameter first, and of two that are equal the simpler.
 HYPOTHESES: tuple[Hypothesis, ...] = (
     detached,
+    *BACKPROP_HYPOTHESES,
     clipped,
     constant_factor,
     swapped_parameters,
@@ -50,10 +52,12 @@ class Diagnosis:
     ----------
     findings: most explanatory first
     wrong: masks of the wrong entries of parameters whose cause tells them
+    partial_evaluations: calls of parts of the loss that it took, such as single layers
     """
 
     findings: tuple[Finding, ...] = ()
     wrong: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    partial_evaluations: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def diagnose(facts: Facts, proof: Proof) -> Diagnosis:
     wholes = [one for hypothesis in HYPOTHESES for one in hypothesis(facts)]
     proved = _proved(facts.failing, wholes, proof)
     left = _left(facts.failing, proved)
-    signal = wrong_signal(facts, left)
+    signal = signal_pattern(facts, left)
     if signal is not None:
         left = [name for name in left if name not in signal.parameters]
     proved += _proved(left, list(wrong_part(facts)), proof)

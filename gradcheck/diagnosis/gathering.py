@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-from gradcheck.assembly import Measured
 from gradcheck.diagnosis.facts import Facts, Sample
 from gradcheck.directions import Floats
+from gradcheck.measured import Measured
 from gradcheck.problem import Problem
-from gradcheck.verdict import is_subgradient, outcome, wrong_entries
+from gradcheck.verdict import is_subgradient, outcome
 
 
 def gather(
@@ -35,6 +34,7 @@ def gather(
     verdicts = {name: found.judgement.verdict for name, found in measured.items()}
     failing = tuple(name for name in analytic if verdicts.get(name) == "fail")
     known, fit, rest = _samples(measured, failing, seed)
+    masks = {name: measured[name].wrong for name in failing}
     facts = Facts(
         analytic=analytic,
         parameters=parameters,
@@ -42,7 +42,7 @@ def gather(
         passing=tuple(name for name in analytic if verdicts.get(name) == "pass"),
         samples=fit,
         known=known,
-        wrong=_known_wrong({name: measured[name] for name in failing}),
+        wrong={name: mask for name, mask in masks.items() if mask is not None},
         layer_of=layer_of,
         sizes=problem.sizes,
         args=problem.args,
@@ -80,12 +80,3 @@ def _sample(measured: Measured) -> Sample:
         error_bars=np.array([entry.derivative.error_bar for entry in kept], dtype=float)[order],
         size=measured.claim.analytic.size,
     )
-
-
-def _known_wrong(measured: Mapping[str, Measured]) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return the masks of the wrong entries where every entry was compared."""
-    masks = {}
-    for name, found in measured.items():
-        if len(found.entries) == found.claim.size:
-            masks[name] = wrong_entries(found.entries, found.claim.analytic.shape)
-    return {name: mask for name, mask in masks.items() if mask.any()}

@@ -9,11 +9,31 @@ import numpy.typing as npt
 
 from gradcheck.diagnosis.causes import OVERWRITTEN_ACCUMULATION
 from gradcheck.diagnosis.facts import Explanation, Facts
+from gradcheck.diagnosis.matching import explanation, matched, true_gradients
 
 MOST_LISTED = 5
 
 
 def overwritten_accumulation(facts: Facts) -> Iterator[Explanation]:
+    """Propose that of several contributions to a gradient only one was kept."""
+    yield from _of_repeated_layers(facts)
+    yield from _of_repeated_rows(facts)
+
+
+def _of_repeated_layers(facts: Facts) -> Iterator[Explanation]:
+    """Propose that a layer that is passed through twice has the gradient of one pass."""
+    names = [layer.name for layer in facts.network]
+    truths = true_gradients(facts)
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        passes = [layer for layer in facts.network if layer.name == name]
+        for number, layer in enumerate(passes, start=1):
+            match = matched(facts, truths, layer.gradients(layer.delta))
+            if match is not None:
+                told = f"{name} has the gradient of pass {number} of {len(passes)} alone"
+                yield explanation(*(OVERWRITTEN_ACCUMULATION, match, told, name), tries=len(passes))
+
+
+def _of_repeated_rows(facts: Facts) -> Iterator[Explanation]:
     """Propose that just those rows are wrong whose index is used more than once."""
     for name in facts.failing:
         claimed = facts.analytic[name]
@@ -72,4 +92,6 @@ def _separates(facts: Facts, name: str, mask: npt.NDArray[np.bool_]) -> bool:
     if wrong[~inside].any() or not inside.any() or not (~inside).any():
         return False
     rows = np.unravel_index(sample.positions, mask.shape)[0]
-    return all(wrong[rows == row].any() for row in np.unique(rows[inside]))
+    # A row that the loss does not depend on, such as that of a padding token, tells nothing.
+    telling = inside & (np.abs(sample.values) > sample.error_bars)
+    return all(wrong[rows == row].any() for row in np.unique(rows[telling]))

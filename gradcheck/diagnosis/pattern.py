@@ -34,6 +34,8 @@ def wrong_part(facts: Facts) -> Iterator[Explanation]:
     """Propose for every failing parameter that it is wrong in a part, and right in the rest."""
     for name in facts.failing:
         mask = facts.wrong.get(name)
+        if mask is None:
+            yield from _zeros(facts, name)
         if mask is None or not mask.any() or mask.ndim == 0 or mask.all():
             continue
         found = _part(mask, mask | (facts.analytic[name] == 0.0))
@@ -52,6 +54,24 @@ def wrong_part(facts: Facts) -> Iterator[Explanation]:
                 evidence=f"{words}; all other entries agree",
                 details={"count": int(np.count_nonzero(mask))},
             )
+
+
+def _zeros(facts: Facts, name: str) -> Iterator[Explanation]:
+    """Propose that just the zeros are wrong, where only a sample of the entries was compared."""
+    claimed, sample = facts.analytic[name], facts.known[name]
+    zeros = claimed == 0.0
+    wrong, inside = ~sample.agrees(claimed), sample.of(zeros)
+    if zeros.all() or not wrong.any() or wrong[~inside].any() or inside.all():
+        return
+    yield Explanation(
+        code=PARTIAL_ZERO,
+        repaired={name: claimed},
+        unknown={name: zeros},
+        evidence=f"analytic 0 in {np.count_nonzero(zeros):,} of {claimed.size:,} entries; "
+        f"numerically {np.count_nonzero(wrong):,} of {np.count_nonzero(inside):,} of these that "
+        "were measured are not, and all others agree",
+        details={"count": int(np.count_nonzero(zeros))},
+    )
 
 
 def _ratio(facts: Facts, name: str, mask: Mask) -> str:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.assembly import Measured
 from gradcheck.diagnosis.facts import Explanation, Sample
 from gradcheck.directions import Floats, norm, random_direction
 from gradcheck.entries import EntryMeasurement
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.line import LineDerivative
+from gradcheck.measured import Measured
 from gradcheck.probes import Claim, ProbeMeasurement, fitting, measure_probe
 from gradcheck.verdict import judge, outcome, probe_resolution
 

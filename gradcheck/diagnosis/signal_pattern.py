@@ -21,7 +21,7 @@ FILLED = 0.5
 FEWEST_WRONG = 2
 
 
-def wrong_signal(facts: Facts, unexplained: Collection[str]) -> Finding | None:
+def signal_pattern(facts: Facts, unexplained: Collection[str]) -> Finding | None:
     """Return a finding on the signal between two layers, if that is what the pattern says.
 
     In a chain of layers the signal comes from the last one. Where it is wrong from some layer on,

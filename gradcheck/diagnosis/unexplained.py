@@ -57,7 +57,8 @@ def _ratios(sample: Sample, claimed: Floats) -> Floats:
     largest = float(np.max(np.abs(sample.values), initial=0.0))
     kept = sample.chosen(np.abs(sample.values) > ABOUT_ZERO * largest)
     with np.errstate(over="ignore"):
-        ratios: Floats = kept.of(claimed) / kept.values
+        # Adding zero makes a negative one positive.
+        ratios: Floats = kept.of(claimed) / kept.values + 0.0
     return ratios[np.isfinite(ratios)]
 
 

@@ -16,6 +16,7 @@ from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.line import LineDerivative
 from gradcheck.noise import measure_noise
+from gradcheck.options import Effort
 from gradcheck.plan import make_plan
 from gradcheck.preflight import run_preflight
 from gradcheck.probes import Claim
@@ -51,11 +52,11 @@ def prepare_case(case: Case) -> Prepared:
     return prepare(Problem(case.loss, case.gradient, case.parameters))
 
 
-def prepare(problem: Problem, seed: int = 0) -> Prepared:
+def prepare(problem: Problem, seed: int = 0, effort: Effort = "exhaustive") -> Prepared:
     """Run preflight and measure the noise, as the measuring of a whole check does."""
     evaluator = Evaluator(problem)
     names = tuple(evaluator.original)
-    plan = make_plan({name: evaluator.original[name].size for name in names}, "exhaustive")
+    plan = make_plan({name: evaluator.original[name].size for name in names}, effort)
     task = measuring.Task(evaluator, names, plan, seed, required_resolution=None)
     flight = run_preflight(evaluator, names)
     scales = entry_scales(evaluator.original, flight.analytic)

@@ -1,0 +1,64 @@
+"""From the measurements of a check to the causes of what fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from gradcheck.diagnosis.diagnose import Diagnosis, diagnose
+from gradcheck.diagnosis.gathering import gather
+from gradcheck.diagnosis.layer_facts import LayerFacts
+from gradcheck.diagnosis.network_facts import network_facts
+from gradcheck.diagnosis.proof import Proof
+from gradcheck.diagnosis.samples import with_samples
+from gradcheck.directions import Floats
+from gradcheck.execution import Evaluator
+from gradcheck.ladder import Conditions
+from gradcheck.layer_blame import blamed_on_layers
+from gradcheck.measuring import Measurements
+
+
+def diagnosis_of(
+    evaluator: Evaluator,
+    found: Measurements,
+    *,
+    analytic: Mapping[str, Floats],
+    layer_of: Mapping[str, str],
+    conditions: Conditions,
+    seed: int,
+) -> Diagnosis:
+    """Return why the parameters that fail do so; nothing where none fails.
+
+    Parameters
+    ----------
+    found: the measurements and verdicts
+    analytic: what the code under test returned, by name in flatten order
+    layer_of: the layer of every parameter
+    conditions: of the measurements
+    seed: of directions, and of which entries are kept back for proofs
+    """
+    if all(part.judgement.verdict != "fail" for part in found.parameters.values()):
+        return Diagnosis()
+    facts, kept_back = gather(
+        evaluator.problem,
+        analytic=analytic,
+        parameters={name: evaluator.original[name].astype(np.float64) for name in analytic},
+        measured=found.parameters,
+        layer_of=layer_of,
+        seed=seed,
+    )
+    facts = replace(with_samples(facts, evaluator), network=_network(evaluator, found))
+    proof = Proof(evaluator, conditions, found.parameters, kept_back, found.effect, seed)
+    return blamed_on_layers(diagnose(facts, proof), evaluator, seed)
+
+
+def _network(evaluator: Evaluator, found: Measurements) -> tuple[LayerFacts, ...]:
+    """Return what every layer saw, () where the problem does not show its layers."""
+    problem = evaluator.problem
+    if problem.network is None or len(problem.args) != 2:
+        return ()
+    parameters = {name: a.astype(np.float64) for name, a in evaluator.original.items()}
+    inputs, targets = problem.args
+    return network_facts(problem.network, parameters, inputs, targets, float(found.noise.value))

@@ -1,0 +1,113 @@
+"""What a cause would make of the true signals, held against what the code under test returned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradcheck.diagnosis.codes import Code
+from gradcheck.diagnosis.facts import Explanation, Facts
+from gradcheck.diagnosis.layer_facts import below
+from gradcheck.directions import Floats, norm
+
+# A prediction is met where it leaves no more than this of itself, ...
+MET = 1e-6
+# ... and of the error that it has to explain no more than this.
+EXPLAINED = 1e-3
+# Parameters named in evidence.
+MOST_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Match:
+    """The wrong gradients that a cause predicts.
+
+    Attributes
+    ----------
+    repaired: by name, what they would be without it
+    residual: what is left of the largest prediction's error, relative to it
+    """
+
+    repaired: Mapping[str, Floats]
+    residual: float
+
+    @property
+    def names(self) -> str:
+        """The names, for a sentence."""
+        return listed(list(self.repaired))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a sentence, the first few of many."""
+    if len(names) > MOST_NAMED:
+        return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more"
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])
+
+
+def true_gradients(facts: Facts) -> dict[str, Floats]:
+    """Return the true gradients of all parameters of the network, {} where it is not known."""
+    network = facts.network
+    return below(network, len(network) - 1, network[-1].delta) if network else {}
+
+
+def meets(claimed: Floats, predicted: Floats, truth: Floats) -> bool:
+    """Return whether a wrong gradient is the one predicted, and that explains why it is wrong."""
+    if claimed.shape != predicted.shape:
+        return False
+    left = norm(claimed - predicted)
+    return left <= MET * norm(predicted) and left <= EXPLAINED * norm(claimed - truth)
+
+
+def matched(
+    facts: Facts, truths: Mapping[str, Floats], predicted: Mapping[str, Floats]
+) -> Match | None:
+    """Return the failing parameters whose gradient is the predicted one.
+
+    None unless one of them is among the topmost of those that the prediction speaks of: what a
+    cause does to a layer, it does there first.
+    """
+    speaks_of = [name for name in facts.failing if name in predicted and name in truths]
+    met = [n for n in speaks_of if meets(facts.analytic[n], predicted[n], truths[n])]
+    if not met:
+        return None
+    places = {
+        name: place for place, layer in enumerate(facts.network) for name in layer.names.values()
+    }
+    if max(places[name] for name in met) < max(places[name] for name in speaks_of):
+        return None
+    repaired = {name: facts.analytic[name] - predicted[name] + truths[name] for name in met}
+    residuals = [
+        norm(facts.analytic[name] - predicted[name]) / norm(predicted[name])
+        for name in met
+        if norm(predicted[name])
+    ]
+    return Match(repaired, max(residuals, default=0.0))
+
+
+def same_predictions(one: Mapping[str, Floats], other: Mapping[str, Floats]) -> bool:
+    """Return whether two causes predict the same, as far as can be told."""
+    shared = [name for name in one if name in other]
+    return bool(shared) and all(
+        norm(one[name] - other[name]) <= MET * norm(one[name]) for name in shared
+    )
+
+
+def explanation(
+    code: Code, match: Match, phrase: str, layer: str | None, **more: Any
+) -> Explanation:
+    """Return a cause, with how well it meets the gradients as evidence."""
+    details = {"residual": match.residual, **more.pop("details", {})}
+    return Explanation(
+        code=code,
+        repaired=match.repaired,
+        evidence=f"{phrase}, which gives {match.names} to {match.residual:.1e}",
+        details=details,
+        layer=layer,
+        **more,
+    )
+
+
+def others(code: Code, rivals: Iterable[Code]) -> tuple[str, ...]:
+    """Return the slugs of further causes with the same effect."""
+    return tuple(dict.fromkeys(rival.slug for rival in rivals if rival is not code))

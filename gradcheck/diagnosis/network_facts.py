@@ -1,0 +1,268 @@
+"""The facts about every layer of a network, or none where it cannot be known that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gradcheck.diagnosis.activations import Activation, read_activation
+from gradcheck.diagnosis.layer_facts import LayerFacts, OwnBackward, below
+from gradcheck.diagnosis.linear_parts import Identity, Preactivation, linear_part
+from gradcheck.diagnosis.slopes import STEPS, Differentiator, Line, entry_lines
+from gradcheck.directions import Floats, norm
+from gradcheck.layer_parts import forward, known_loss, own_parameters
+
+# The network's loss is the user's where both agree to this, relative to it.
+SAME_LOSS = 1e-6
+# The facts are believed where the slope of the loss that follows from them is right to this.
+BELIEVED = 1e-6
+# Calls of the loss at the outputs that may be spent on its derivative by all of them.
+MOST_CALLS = 60_000
+# Of the directions: from no number that a check seeds its own with.
+SEED = 20_240_229
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One layer in the forward pass."""
+
+    layer: Any
+    names: Mapping[str, str]
+    parameters: Mapping[str, Floats]
+    inputs: Any
+    outputs: Floats
+
+    @property
+    def preactivation(self) -> Preactivation:
+        """What z is a function of: what the layer says, else its outputs, else its inputs."""
+        own = getattr(self.layer, "preactivation", None)
+        if callable(own):
+            return own  # type: ignore[no-any-return]
+        if self.is_identity:
+            return lambda parameters, inputs: inputs
+        return self.forward
+
+    @property
+    def tells_preactivations(self) -> bool:
+        """Whether these are more than the outputs."""
+        return callable(getattr(self.layer, "preactivation", None)) or self.is_identity
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the inputs are the pre-activations."""
+        own = getattr(self.layer, "preactivation", None)
+        return not callable(own) and not self.parameters and self.inputs.shape == self.outputs.shape
+
+    def forward(self, parameters: Mapping[str, Any], inputs: Any) -> Any:
+        """Return the outputs."""
+        return forward(self.layer, parameters, inputs)[0]
+
+    def line(self, function: Preactivation, directions: Mapping[str, Floats]) -> Line:
+        """Return a function along a line through parameters and inputs."""
+
+        def along(t: Any) -> Any:
+            moved = {key: array + t * directions[key] for key, array in self.parameters.items()}
+            inputs = self.inputs
+            if "" in directions:
+                inputs = inputs + t * directions[""]
+            return np.asarray(function(moved, inputs))
+
+        return along
+
+    def random_directions(self, generator: np.random.Generator) -> dict[str, Floats]:
+        """Return directions for all parameters and, as "", the inputs if these are floats."""
+        arrays = dict(self.parameters)
+        if self.inputs.dtype.kind == "f":
+            arrays[""] = self.inputs
+        return {
+            key: generator.standard_normal(array.shape) * (_size(array) or 1.0)
+            for key, array in arrays.items()
+        }
+
+    def random_lines(self, generator: np.random.Generator) -> tuple[Line, Line]:
+        """Return outputs and pre-activations along the same random line."""
+        directions = self.random_directions(generator)
+        return self.line(self.forward, directions), self.line(self.preactivation, directions)
+
+
+def _size(array: Floats) -> float:
+    return norm(array) / float(np.sqrt(max(array.size, 1)))
+
+
+def network_facts(
+    network: Any, parameters: Mapping[str, Floats], inputs: Any, targets: Any, loss: float
+) -> tuple[LayerFacts, ...]:
+    """Return what is true of every layer, first to last, at the point of a check.
+
+    Parameters
+    ----------
+    network: its layers, and its loss on the outputs
+    parameters: by full name, "layer2.weight"
+    inputs, targets: the data
+    loss: the user's loss, which the network's has to be
+
+    Returns
+    -------
+    tuple
+        () where the network does not follow the protocol, where a layer cannot be understood, or
+        where the loss does not have the slope that follows from all this
+    """
+    try:
+        with np.errstate(all="ignore"):
+            return _facts(network, parameters, inputs, targets, loss)
+    except Exception:
+        # What the user's code makes of these calls is its own affair.
+        return ()
+
+
+def _facts(
+    network: Any, parameters: Mapping[str, Floats], inputs: Any, targets: Any, loss: float
+) -> tuple[LayerFacts, ...]:
+    at_outputs = known_loss(network)
+    if at_outputs is None:
+        return ()
+    seen = _forward(network, parameters, inputs)
+    outputs = seen[-1].outputs
+    if not abs(float(at_outputs.value(outputs.copy(), targets)) - loss) <= SAME_LOSS * abs(loss):
+        return ()
+    value = partial(_value, at_outputs, targets)
+    generator = np.random.default_rng(SEED)
+    upstream = _gradient(value, outputs, generator)
+    found: list[LayerFacts] = []
+    for one in reversed(seen):
+        facts = _layer_facts(one, upstream, generator) if upstream is not None else None
+        if facts is None:
+            return ()
+        found.insert(0, facts)
+        if one is not seen[0]:
+            upstream = facts.input_gradient(facts.delta)
+    if not _is_right(seen, found, value, generator):
+        return ()
+    own = np.array(at_outputs.gradient(outputs.copy(), targets), float)
+    hidden = [_with_loss_upstream(facts, value, outputs, generator) for facts in found[:-1]]
+    return (*hidden, replace(found[-1], loss_gradient=own, loss_upstream=found[-1].upstream))
+
+
+def _with_loss_upstream(
+    facts: LayerFacts,
+    value: Callable[[Any], Any],
+    outputs: Floats,
+    generator: np.random.Generator,
+) -> LayerFacts:
+    """Return a hidden layer with the gradient that the loss would have at its outputs."""
+    if facts.outputs.shape != outputs.shape:
+        return facts
+    return replace(facts, loss_upstream=_gradient(value, facts.outputs, generator))
+
+
+def _value(at_outputs: Any, targets: Any, outputs: Any) -> Any:
+    return np.asarray(at_outputs.value(outputs, targets)).reshape(())
+
+
+def _forward(network: Any, parameters: Mapping[str, Floats], inputs: Any) -> list[_Seen]:
+    signal = np.array(inputs)
+    if signal.dtype.kind == "f":
+        signal = signal.astype(np.float64)
+    seen = []
+    for layer, held in own_parameters(network, None):
+        names = {key: f"{layer.name}.{key}" for key in held}
+        own = {key: np.array(parameters[name], np.float64) for key, name in names.items()}
+        outputs = forward(layer, {key: a.copy() for key, a in own.items()}, signal.copy())[0]
+        outputs = np.array(outputs, np.float64)
+        seen.append(_Seen(layer, names, own, signal, outputs))
+        signal = outputs
+    return seen
+
+
+def _gradient(
+    function: Callable[[Any], Any], at: Floats, generator: np.random.Generator
+) -> Floats | None:
+    """Return the gradient of a scalar function entry by entry, None where that takes too long."""
+    direction = generator.standard_normal(at.shape) * (_size(at) or 1.0)
+    differentiator = Differentiator(lambda t: function(at + t * direction))
+    if at.size * (1 if differentiator.is_complex else 6 * len(STEPS)) > MOST_CALLS:
+        return None
+    slopes = [differentiator.slope(line) for line in entry_lines(at, function)]
+    return np.array(slopes, np.float64).reshape(at.shape)
+
+
+def _layer_facts(
+    seen: _Seen, upstream: Floats, generator: np.random.Generator
+) -> LayerFacts | None:
+    outputs_line, preactivations_line = seen.random_lines(generator)
+    by_outputs, by_preactivations = (
+        Differentiator(outputs_line),
+        Differentiator(preactivations_line),
+    )
+    preactivations = np.array(seen.preactivation(seen.parameters, seen.inputs), np.float64)
+    if preactivations.shape != seen.outputs.shape:
+        return None
+    linear = (
+        Identity()
+        if seen.is_identity
+        else linear_part(
+            seen.preactivation, seen.parameters, seen.inputs, by_preactivations, generator
+        )
+    )
+    if linear is None:
+        return None
+    axis = getattr(linear, "sample_axis", 0)
+    if not seen.tells_preactivations:
+        activation: Activation | None = Activation(np.ones_like(preactivations))
+    else:
+        activation = read_activation(
+            seen.random_lines,
+            (by_outputs, by_preactivations),
+            preactivations.shape,
+            axis,
+            generator,
+        )
+    if activation is None:
+        return None
+    return LayerFacts(
+        name=seen.layer.name,
+        names=seen.names,
+        parameters=seen.parameters,
+        inputs=seen.inputs,
+        preactivations=preactivations,
+        outputs=seen.outputs,
+        upstream=upstream,
+        delta=activation.delta(upstream),
+        activation=activation,
+        linear=linear,
+        own=OwnBackward(seen.layer, seen.parameters, seen.inputs),
+        tells_preactivations=seen.tells_preactivations,
+    )
+
+
+def _is_right(
+    seen: list[_Seen],
+    found: list[LayerFacts],
+    value: Callable[[Any], Any],
+    generator: np.random.Generator,
+) -> bool:
+    """Return whether the loss has the slope that the facts say, along one random direction."""
+    # A layer that is passed through twice has one set of parameters.
+    by_layer = {one.layer.name: one.random_directions(generator) for one in seen}
+    directions = [by_layer[one.layer.name] for one in seen]
+
+    def loss(t: Any) -> Any:
+        signal: Any = seen[0].inputs
+        for one, along in zip(seen, directions, strict=True):
+            moved = {key: array + t * along[key] for key, array in one.parameters.items()}
+            signal = one.forward(moved, signal)
+        return value(signal)
+
+    gradients = below(found, len(found) - 1, found[-1].delta)
+    weights = {
+        name: along[key]
+        for one, along in zip(seen, directions, strict=True)
+        for key, name in one.names.items()
+    }
+    terms = [np.sum(gradients[name] * along) for name, along in weights.items()]
+    slope = float(Differentiator(loss).slope(loss))
+    return abs(slope - float(np.sum(terms))) <= BELIEVED * norm(terms)

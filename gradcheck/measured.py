@@ -1,0 +1,67 @@
+"""All that was measured of one parameter, and its judgement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.complex_step import Certificate
+from gradcheck.entries import EntryMeasurement
+from gradcheck.probes import Claim, ProbeMeasurement
+from gradcheck.regions import Region
+from gradcheck.verdict import Judgement, wrong_entries
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that was measured of one parameter, and its judgement.
+
+    Attributes
+    ----------
+    is_rounding: the comparisons disagree only by the rounding of float32
+    certificate: of the complex step, where that was used
+    out_of_time: not all that was planned could be measured
+    planned: how many probes were to be measured, and how many entries
+    regions: slices that are wrong as far as they were sampled
+    is_located: the wrong entries and regions account for all that the probes saw
+    """
+
+    claim: Claim
+    probes: tuple[ProbeMeasurement, ...]
+    entries: tuple[EntryMeasurement, ...]
+    judgement: Judgement
+    is_rounding: bool = False
+    certificate: Certificate | None = None
+    out_of_time: bool = False
+    planned: tuple[int, int] = (0, 0)
+    regions: tuple[Region, ...] = ()
+    is_located: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every entry was compared."""
+        return len(self.entries) == self.claim.size
+
+    @property
+    def wrong(self) -> npt.NDArray[np.bool_] | None:
+        """Mask of the entries that are wrong, None where not all of them are known.
+
+        A region counts as wrong in all its entries, though only some of them were compared.
+        """
+        if not self.is_complete and not self.is_located:
+            return None
+        mask = wrong_entries(self.entries, self.claim.analytic.shape)
+        for region in self.regions:
+            np.moveaxis(mask, region.axis, 0)[list(region.indices)] = True
+        # Entries may each hide below their error bars what a probe over all of them saw.
+        return mask if mask.any() else None
+
+    def rounded(self, judgement: Judgement, error: float) -> Measured:
+        """Return the same measurements under the judgement of the float64 gradient.
+
+        The gradient as it is given is good to its rounding `error` only, relative to its norm.
+        """
+        resolution = max(judgement.resolution or 0.0, error)
+        return replace(self, judgement=replace(judgement, resolution=resolution), is_rounding=True)
