@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy.typing as npt
 from gradcheck.diagnosis.causes import OVERWRITTEN_ACCUMULATION
 from gradcheck.diagnosis.facts import Explanation, Facts
 from gradcheck.diagnosis.matching import explanation, matched, true_gradients
+
+MOST_LISTED = 5
 
 
 def overwritten_accumulation(facts: Facts) -> Iterator[Explanation]:
@@ -42,19 +44,25 @@ def _of_repeated_rows(facts: Facts) -> Iterator[Explanation]:
             repeated = _repeated(data, len(claimed))
             if repeated is None:
                 continue
+            unused = _unused(facts, name, repeated)
+            repeated = np.setdiff1d(repeated, unused)
             mask = np.zeros(claimed.shape, dtype=bool)
             mask[repeated] = True
             if not _separates(facts, name, mask) or _is_mean(facts, name, data):
                 continue
-            listed = ", ".join(map(str, repeated[:5])) + (", ..." if len(repeated) > 5 else "")
+            apart = f", but for {_listed(unused)}, zero in both" if unused else ""
             yield Explanation(
                 code=OVERWRITTEN_ACCUMULATION,
                 repaired={name: claimed},
                 unknown={name: mask},
-                evidence=f"wrong in rows {listed}, the very ones that args[{position}] names more "
-                "than once; right in all others",
+                evidence=f"wrong in rows {_listed(repeated)}, the very ones that args[{position}] names more "
+                f"than once{apart}; right in all others",
                 details={"rows": [int(row) for row in repeated]},
             )
+
+
+def _listed(rows: Sequence[int] | npt.NDArray[np.int_]) -> str:
+    return ", ".join(map(str, rows[:MOST_LISTED])) + (", ..." if len(rows) > MOST_LISTED else "")
 
 
 def _repeated(data: object, length: int) -> npt.NDArray[np.int_] | None:
@@ -75,6 +83,14 @@ def _is_mean(facts: Facts, name: str, data: npt.NDArray[Any]) -> bool:
     counts = np.bincount(data.reshape(-1).astype(int), minlength=len(claimed))
     counts = np.maximum(counts, 1).reshape(-1, *[1] * (claimed.ndim - 1))
     return facts.fits(name, claimed * counts)
+
+
+def _unused(facts: Facts, name: str, rows: npt.NDArray[np.int_]) -> list[int]:
+    """Return those of the rows in which both gradients are zero, such as that of the padding."""
+    sample, claimed = facts.known[name], facts.analytic[name]
+    wrong = ~sample.agrees(claimed)
+    measured = np.unravel_index(sample.positions, claimed.shape)[0]
+    return [int(r) for r in rows if not claimed[r].any() and not wrong[measured == r].any()]
 
 
 def _separates(facts: Facts, name: str, mask: npt.NDArray[np.bool_]) -> bool:

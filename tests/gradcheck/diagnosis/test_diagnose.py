@@ -8,7 +8,7 @@ import pytest
 from gradcheck.diagnosis.diagnose import HYPOTHESES, diagnose
 from gradcheck.diagnosis.facts import Facts
 from gradcheck.diagnosis.pattern import wrong_part
-from gradcheck.diagnosis.signal_pattern import wrong_signal
+from gradcheck.diagnosis.signal_pattern import signal_pattern
 from gradcheck.diagnosis.unexplained import unexplained
 
 EVERY = (*HYPOTHESES, wrong_part)
@@ -137,7 +137,7 @@ def test_a_cause_of_the_rest_leaves_a_signal_unnamed(facts_of, waves):
     true = waves({"W": (3, 4)}).true
     facts = facts_of(true, {"W": 2.0 * true["W"]})
     assert isinstance(facts, Facts)
-    assert wrong_signal(facts, ()) is None
+    assert signal_pattern(facts, ()) is None
 
 
 def test_evidence_says_what_the_repaired_gradient_was_verified_to(waves, only_error):

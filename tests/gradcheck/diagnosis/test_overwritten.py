@@ -91,6 +91,25 @@ def test_indices_may_come_in_any_argument_and_shape(waves, facts_of_array):
     assert "args[1] names more than once" in found.evidence
 
 
+def test_a_padding_index_that_is_never_used_is_left_apart(only_error):
+    # Row 5 is looked up more than once, but the loss leaves it out, and so does the gradient.
+    problem = embedding(TOKENS, 0, overwriting)
+    slopes = np.random.default_rng(0).uniform(0.5, 1.5, (4, 3))
+
+    def loss(parameters, indices):
+        return float(np.sum(np.sin(parameters["E"][indices[indices != 5]] * slopes)))
+
+    def gradient(parameters, indices):
+        found, kept = np.zeros_like(parameters["E"]), indices[indices != 5]
+        overwriting(found, kept, slopes * np.cos(parameters["E"][kept] * slopes))
+        return {"E": found}
+
+    found = only_error(check(Problem(loss, gradient, problem.parameters, args=(TOKENS,))))
+    assert found.slug == "overwritten_accumulation"
+    assert found.details == {"rows": [2]}
+    assert "names more than once, but for 5, zero in both; right" in found.told
+
+
 def test_a_scalar_has_no_rows(waves, facts_of_array):
     true = waves({"s": ()}).true["s"]
     assert list(overwritten_accumulation(facts_of_array(true, 2.0 * true, args=(TOKENS,)))) == []
