@@ -55,8 +55,8 @@ def _of_repeated_rows(facts: Facts) -> Iterator[Explanation]:
                 code=OVERWRITTEN_ACCUMULATION,
                 repaired={name: claimed},
                 unknown={name: mask},
-                evidence=f"wrong in rows {_listed(repeated)}, the very ones that args[{position}] names more "
-                f"than once{apart}; right in all others",
+                evidence=f"wrong in rows {_listed(repeated)}, the very ones that args[{position}] "
+                f"names more than once{apart}; right in all others",
                 details={"rows": [int(row) for row in repeated]},
             )
 
