@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gradcheck.diagnosis.codes import Code
 from gradcheck.directions import Floats
-from gradcheck.probes import NEGLIGIBLE_DISCREPANCY
+from gradcheck.probes import NEGLIGIBLE_DISCREPANCY, ROUND_OFF_UNITS, SHARED_ROUND_OFF
 
 if TYPE_CHECKING:
     from gradcheck.diagnosis.layer_facts import LayerFacts
@@ -27,12 +27,14 @@ class Sample:
     values: numerical derivatives there
     error_bars: how far those may be off
     size: how many entries the parameter has
+    unit: round-off of the precision that the gradient is computed in
     """
 
     positions: npt.NDArray[np.int_]
     values: Floats
     error_bars: Floats
     size: int
+    unit: float = 0.0
 
     @property
     def is_complete(self) -> bool:
@@ -46,7 +48,9 @@ class Sample:
     def agrees(self, array: Floats) -> npt.NDArray[np.bool_]:
         """Return which of the values the array has, within the error bars."""
         claimed = self.of(array)
-        slack = self.error_bars + NEGLIGIBLE_DISCREPANCY * np.abs(claimed)
+        largest = float(np.max(np.abs(claimed), initial=0.0))
+        rounding = ROUND_OFF_UNITS * self.unit * (np.abs(claimed) + SHARED_ROUND_OFF * largest)
+        slack = self.error_bars + rounding + NEGLIGIBLE_DISCREPANCY * np.abs(claimed)
         within: npt.NDArray[np.bool_] = np.abs(claimed - self.values) <= slack
         # Infinity is within an infinite distance of everything.
         within[~np.isfinite(claimed)] = False
@@ -54,7 +58,12 @@ class Sample:
 
     def chosen(self, which: npt.NDArray[Any]) -> Sample:
         """Return the part of it that a mask or positions within it choose."""
-        return Sample(self.positions[which], self.values[which], self.error_bars[which], self.size)
+        return replace(
+            self,
+            positions=self.positions[which],
+            values=self.values[which],
+            error_bars=self.error_bars[which],
+        )
 
 
 def _nothing() -> None:

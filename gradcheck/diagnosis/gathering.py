@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from gradcheck.diagnosis.facts import Facts, Sample
 from gradcheck.directions import Floats
 from gradcheck.measured import Measured
+from gradcheck.probes import Claim
 from gradcheck.problem import Problem
-from gradcheck.verdict import is_subgradient, outcome
+from gradcheck.verdict import REQUIRED_FLOAT64, is_subgradient, outcome
 
 
 def gather(
@@ -65,6 +67,16 @@ def _samples(
     return known, fit, rest
 
 
+def as_computed(claim: Claim) -> Claim:
+    """Return a claim with the round-off of the least precise numbers it may be made of.
+
+    Where parameters or gradient are in float32, so was part of what is between them.
+    """
+    if claim.required <= REQUIRED_FLOAT64:
+        return claim
+    return replace(claim, unit=max(claim.unit, float(np.finfo(np.float32).eps)))
+
+
 def _sample(measured: Measured) -> Sample:
     shape = measured.claim.analytic.shape
     kept = [
@@ -79,4 +91,5 @@ def _sample(measured: Measured) -> Sample:
         values=np.array([entry.derivative.value for entry in kept], dtype=float)[order],
         error_bars=np.array([entry.derivative.error_bar for entry in kept], dtype=float)[order],
         size=measured.claim.analytic.size,
+        unit=as_computed(measured.claim).unit,
     )

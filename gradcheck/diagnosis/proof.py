@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from gradcheck.conclusion import LineDerivative
 from gradcheck.diagnosis.facts import Explanation, Sample
+from gradcheck.diagnosis.gathering import as_computed
 from gradcheck.directions import Floats, norm, random_direction
 from gradcheck.entries import EntryMeasurement
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.measured import Measured
-from gradcheck.probes import Claim, ProbeMeasurement, fitting, measure_probe
+from gradcheck.probes import SHARED_ROUND_OFF, Claim, ProbeMeasurement, fitting, measure_probe
 from gradcheck.verdict import judge, outcome, probe_resolution
 
 # Numbers of directions that nothing else is measured along.
@@ -68,7 +69,7 @@ class Proof:
     def _resolution(self, explanation: Explanation, name: str) -> float | None:
         """Return what a repaired gradient was verified to, None where it is not proved."""
         measured = self.measured[name]
-        original, repaired = measured.claim, explanation.repaired[name]
+        original, repaired = as_computed(measured.claim), explanation.repaired[name]
         unknown = explanation.unknown.get(name, np.zeros(original.analytic.shape, dtype=bool))
         if not np.all(np.isfinite(repaired)):
             return None
@@ -163,7 +164,17 @@ def _digits_of(error: float, derivative: LineDerivative) -> float:
 def _repaired(claim: Claim, repaired: Floats, unknown: npt.NDArray[np.bool_]) -> Claim:
     """Return the claim that the repaired gradient makes, without the entries that are unknown."""
     scale = np.where(unknown, 0.0, claim.scale)
-    return replace(claim, analytic=np.where(scale > 0.0, repaired, 0.0), scale=scale)
+    analytic = np.where(scale > 0.0, repaired, 0.0)
+    # What was multiplied has its rounding multiplied too.
+    size = norm(claim.analytic)
+    growth = max(1.0, norm(analytic) / size) if size else 1.0
+    return replace(
+        claim,
+        analytic=analytic,
+        scale=scale,
+        jitter=claim.jitter * growth,
+        rounding=claim.rounding * growth,
+    )
 
 
 def _shifted(entry: EntryMeasurement, claim: Claim) -> EntryMeasurement:
@@ -172,7 +183,9 @@ def _shifted(entry: EntryMeasurement, claim: Claim) -> EntryMeasurement:
     analytic = float(claim.analytic[entry.index])
     discrepancy = derivative.discrepancy + (entry.analytic - analytic)
     # A derivative is known to so many digits of what it was measured against.
-    round_off = claim.units * claim.unit * max(abs(analytic), abs(entry.analytic))
+    largest = SHARED_ROUND_OFF * float(np.max(np.abs(claim.analytic)))
+    size = max(abs(analytic), abs(entry.analytic)) + largest
+    round_off = claim.units * claim.unit * size + float(claim.inexactness[entry.index])
     negligible = claim.negligible * abs(analytic)
     bar = derivative.error_bar + round_off
     bar = max(bar, abs(discrepancy)) if abs(discrepancy) <= negligible else bar

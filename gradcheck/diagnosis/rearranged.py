@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 
 import numpy as np
@@ -134,7 +134,7 @@ def _along(sample: Sample, shape: tuple[int, ...], axis: int) -> dict[int, Sampl
     )
     size = sample.size // shape[axis]
     return {
-        int(place): Sample(within[chosen], sample.values[chosen], sample.error_bars[chosen], size)
+        int(place): replace(sample.chosen(chosen), positions=within[chosen], size=size)
         for place in np.unique(indices[axis])
         for chosen in [indices[axis] == place]
     }
