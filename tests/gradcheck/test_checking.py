@@ -1,4 +1,4 @@
-"""Whole checks: every fault is blamed on its parameters, every correct problem passes."""
+"""Whole checks: the wrong entries are marked, every correct problem passes."""
 
 import numpy as np
 import pytest
@@ -26,18 +26,6 @@ def truly_wrong_entries(fault, seed):
         for layer, values in truth.items()
         for key in values
     }
-
-
-@pytest.mark.parametrize("effort", ["quick", "auto"])
-@pytest.mark.parametrize("fault", faults.FAULTS)
-@pytest.mark.parametrize(
-    "seeds", [range(1), pytest.param(NETWORK_SEEDS, marks=pytest.mark.slow)], ids=["one", "all"]
-)
-def test_fault_is_blamed_on_exactly_its_parameters(fault, effort, seeds):
-    for seed in seeds:
-        report = check(faults.FAULTS[fault](seed), effort=effort)
-        assert failing(report) == faults.FAULTS[fault].wrong, f"network seed {seed}"
-        assert not any(part.verdict == "inconclusive" for part in report.parameters)
 
 
 @pytest.mark.parametrize("fault", faults.FAULTS)
