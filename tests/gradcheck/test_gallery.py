@@ -1,4 +1,4 @@
-"""Every fault of the gallery is caught, blamed on what is wrong, and named by a cause it accepts."""
+"""Every fault of the gallery is caught, blamed on what is wrong, and named truly."""
 
 from dataclasses import replace
 
