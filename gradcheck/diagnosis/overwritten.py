@@ -54,8 +54,8 @@ def _of_repeated_rows(facts: Facts) -> Iterator[Explanation]:
                 code=OVERWRITTEN_ACCUMULATION,
                 repaired={name: claimed},
                 unknown={name: mask},
-                evidence=f"wrong in rows {_listed(repeated)}, the very ones that args[{position}] names more "
-                f"than once{apart}; right in all others",
+                evidence=f"wrong in rows {_listed(repeated)}, the very ones that args[{position}] "
+                f"names more than once{apart}; right in all others",
                 details={"rows": [int(row) for row in repeated]},
             )
 
@@ -92,6 +92,4 @@ def _separates(facts: Facts, name: str, mask: npt.NDArray[np.bool_]) -> bool:
     if wrong[~inside].any() or not inside.any() or not (~inside).any():
         return False
     rows = np.unravel_index(sample.positions, mask.shape)[0]
-    # A row that the loss does not depend on, such as that of a padding token, tells nothing.
-    telling = inside & (np.abs(sample.values) > sample.error_bars)
-    return all(wrong[rows == row].any() for row in np.unique(rows[telling]))
+    return all(wrong[rows == row].any() for row in np.unique(rows[inside]))

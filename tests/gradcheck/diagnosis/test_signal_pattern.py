@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcheck.diagnosis.signal_pattern import right_signal, wrong_signal
+from gradcheck.diagnosis.signal_pattern import right_signal, signal_pattern
 
 ALL = slice(None)
 SEEDS = range(10)
@@ -33,7 +33,7 @@ def chain(samples=9, seed=0, columns=False):
 def found_in(facts_of, true, claimed, **fields):
     """Return the finding where no parameter has a cause of its own."""
     facts = facts_of(true, claimed, **({"layer_of": LAYER_OF} | fields))
-    return wrong_signal(facts, facts.failing)
+    return signal_pattern(facts, facts.failing)
 
 
 @pytest.mark.parametrize("columns", [False, True])
@@ -100,9 +100,9 @@ def test_parameters_with_causes_of_their_own_are_not_claimed(facts_of):
     claimed = {name: wrong[name] if name in NAMES[:4] else true[name] for name in NAMES}
     facts = facts_of(true, claimed, layer_of=LAYER_OF)
     # That of layer two is explained: what is left is no longer next to what is right.
-    assert wrong_signal(facts, ("W1", "b1")) is None
-    assert wrong_signal(facts, ("W1", "b1", "W2")) is None
-    found = wrong_signal(facts, ("b1", "W2", "b2"))
+    assert signal_pattern(facts, ("W1", "b1")) is None
+    assert signal_pattern(facts, ("W1", "b1", "W2")) is None
+    found = signal_pattern(facts, ("b1", "W2", "b2"))
     assert found.parameters == ("b1", "W2", "b2")
 
 
@@ -178,7 +178,7 @@ def test_what_is_no_chain_has_no_signal(shapes, waves, facts_of):
     true = waves(shapes).true
     claimed = {n: a + 1.0 if n.endswith("1") else a for n, a in true.items()}
     facts = facts_of(true, claimed, layer_of={name: name[1] for name in shapes})
-    assert wrong_signal(facts, facts.failing) is None
+    assert signal_pattern(facts, facts.failing) is None
     assert right_signal(facts, ("W1",)) == ""
 
 
