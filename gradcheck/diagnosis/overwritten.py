@@ -101,6 +101,4 @@ def _separates(facts: Facts, name: str, mask: npt.NDArray[np.bool_]) -> bool:
     if wrong[~inside].any() or not inside.any() or not (~inside).any():
         return False
     rows = np.unravel_index(sample.positions, mask.shape)[0]
-    # A row that the loss does not depend on, such as that of a padding token, tells nothing.
-    telling = inside & (np.abs(sample.values) > sample.error_bars)
-    return all(wrong[rows == row].any() for row in np.unique(rows[telling]))
+    return all(wrong[rows == row].any() for row in np.unique(rows[inside]))

@@ -62,11 +62,11 @@ def test_a_repair_that_fits_where_it_was_fitted_only_is_rejected(waves, proof_of
 
 
 def test_a_repair_that_is_wrong_where_nothing_was_measured_is_rejected(waves, proof_of):
-    # Of 6,000 entries 200 are compared; random directions see them all.
+    # Of 6,000 entries a few are compared; random directions see them all.
     problem = waves({"W": (60, 100)})
     case = proof_of(problem.problem(doubled), effort="quick")
     sample = case.facts.known["W"]
-    assert len(sample.positions) == 200
+    assert len(sample.positions) < 600
     assert case.proof.proved(repair(problem.true["W"]))
     array = problem.true["W"].copy()
     elsewhere = np.setdiff1d(np.arange(array.size), sample.positions)
