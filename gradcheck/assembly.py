@@ -82,10 +82,8 @@ def measured_report(
     mask: the wrong entries where a cause tells them
     """
     entries, judgement, shape = measured.entries, measured.judgement, original.shape
-    wrong = mask if measured.wrong is None else measured.wrong
-    if measured.regions:
-        wrong = None  # not each of its entries was compared
-    elif judgement.verdict == "pass" or (judgement.verdict != "fail" and measured.is_complete):
+    wrong = mask if measured.wrong is None else measured.confirmed
+    if judgement.verdict == "pass" or (judgement.verdict != "fail" and measured.is_complete):
         wrong = np.zeros(shape, dtype=bool)
     return ParameterReport(
         name=measured.claim.name,

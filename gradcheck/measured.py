@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.complex_step import Certificate
+from gradcheck.directions import Floats
 from gradcheck.entries import EntryMeasurement
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.regions import Region
@@ -20,6 +21,7 @@ class Measured:
 
     Attributes
     ----------
+    directions: those of the probes, in the same order
     is_rounding: the comparisons disagree only by the rounding of float32
     certificate: of the complex step, where that was used
     out_of_time: not all that was planned could be measured
@@ -32,6 +34,7 @@ class Measured:
     probes: tuple[ProbeMeasurement, ...]
     entries: tuple[EntryMeasurement, ...]
     judgement: Judgement
+    directions: tuple[Floats, ...] = ()
     is_rounding: bool = False
     certificate: Certificate | None = None
     out_of_time: bool = False
@@ -57,6 +60,17 @@ class Measured:
             np.moveaxis(mask, region.axis, 0)[list(region.indices)] = True
         # Entries may each hide below their error bars what a probe over all of them saw.
         return mask if mask.any() else None
+
+    @property
+    def confirmed(self) -> npt.NDArray[np.bool_] | None:
+        """Mask of the wrong entries where all are known and each was compared by itself."""
+        mask = self.wrong
+        if mask is None or not self.regions:
+            return mask
+        compared = np.zeros_like(mask)
+        for entry in self.entries:
+            compared[entry.index] = True
+        return None if np.any(mask & ~compared) else mask
 
     def rounded(self, judgement: Judgement, error: float) -> Measured:
         """Return the same measurements under the judgement of the float64 gradient.

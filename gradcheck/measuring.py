@@ -173,8 +173,13 @@ class _Probed:
     """A claim, the directions it is to be probed along, and what the first of them showed."""
 
     claim: Claim
-    directions: Sequence[Floats]
+    directions: tuple[Floats, ...]
     probes: tuple[ProbeMeasurement, ...]
+
+    @property
+    def along(self) -> tuple[Floats, ...]:
+        """The directions that could be measured."""
+        return self.directions[: len(self.probes)]
 
 
 def _probed(task: Task, conditions: Conditions, claim: Claim) -> _Probed:
@@ -190,7 +195,7 @@ def _probed(task: Task, conditions: Conditions, claim: Claim) -> _Probed:
     ]
     along_eigen = _along(task, conditions, claim, eigen)
     probes += [of_usual_size(probe, claim) for probe in along_eigen]
-    return _Probed(claim, [*planned, *eigen], tuple(probes))
+    return _Probed(claim, (*planned, *eigen), tuple(probes))
 
 
 def _direction(task: Task, conditions: Conditions, claim: Claim, number: int) -> Floats:
@@ -216,11 +221,14 @@ def _measure(task: Task, conditions: Conditions, probed: _Probed, effect: float)
     directions = len(probed.directions)
     if len(probes) < task.plan.probes:
         judgement = judge(probes, (), claim, effect, "probes")
-        return Measured(claim, probes, (), judgement, out_of_time=True, planned=(directions, 0))
+        return Measured(
+            *(claim, probes, (), judgement, probed.along),
+            out_of_time=True,
+            planned=(directions, 0),
+        )
     certificate = None
     if task.method == "complex":
-        along = probed.directions[: len(probes)]
-        certificate = certify(evaluator, conditions, claim, along, probes)
+        certificate = certify(evaluator, conditions, claim, probed.along, probes)
         probes = certificate.probes
     is_failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
     if is_failing and certificate is None and not task.plan.sweep:
@@ -237,7 +245,7 @@ def _measure(task: Task, conditions: Conditions, probed: _Probed, effect: float)
     cut = len(probes) < directions or len(entries) < count
     judgement = judge(probes, entries, claim, effect, "rest" if cut else "")
     return Measured(
-        *(claim, probes, entries, judgement),
+        *(claim, probes, entries, judgement, probed.along),
         certificate=certificate,
         out_of_time=cut,
         planned=(directions, count),
@@ -246,17 +254,18 @@ def _measure(task: Task, conditions: Conditions, probed: _Probed, effect: float)
 
 def _searched(task: Task, conditions: Conditions, probed: _Probed, effect: float) -> Measured:
     """Look for what is wrong in a parameter that some probe disagrees with, and judge it."""
-    claim, probes, directions = probed.claim, probed.probes, probed.directions
-    pairs = list(zip(directions, probes, strict=False))
+    claim, probes = probed.claim, probed.probes
     found = search_failing(
-        task.evaluator, conditions, claim, pairs, seed=task.seed, budget=task.budget
+        *(task.evaluator, conditions, claim, list(zip(probed.along, probes, strict=True))),
+        seed=task.seed,
+        budget=task.budget,
     )
-    cut = len(probes) < len(directions) or task.budget.is_spent()
+    cut = len(probes) < len(probed.directions) or task.budget.is_spent()
     judgement = judge(probes, found.entries, claim, effect, "rest" if cut else "")
     return Measured(
-        *(claim, probes, found.entries, judgement),
+        *(claim, probes, found.entries, judgement, probed.along),
         out_of_time=cut,
-        planned=(len(directions), len(found.entries) + 1),
+        planned=(len(probed.directions), len(found.entries) + 1),
         regions=found.regions,
         is_located=found.complete,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.conclusion import LineDerivative
+from gradcheck.diagnosis.constants import SAME_NUMBER
 from gradcheck.diagnosis.facts import Explanation, Sample
 from gradcheck.diagnosis.gathering import as_computed
 from gradcheck.directions import Floats, norm, random_direction
@@ -17,7 +18,14 @@ from gradcheck.entries import EntryMeasurement
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.measured import Measured
-from gradcheck.probes import SHARED_ROUND_OFF, Claim, ProbeMeasurement, fitting, measure_probe
+from gradcheck.probes import (
+    SHARED_ROUND_OFF,
+    Claim,
+    ProbeMeasurement,
+    fitting,
+    measure_probe,
+    slope_round_off,
+)
 from gradcheck.verdict import judge, outcome, probe_resolution
 
 # Numbers of directions that nothing else is measured along.
@@ -81,6 +89,8 @@ class Proof:
         inside = [entry for entry in measured.entries if unknown[entry.index]]
         if unknown.any() and "disagrees" not in [outcome(entry.derivative) for entry in inside]:
             return None
+        if not unknown.any() and not _explains_probes(measured, claim):
+            return None
         directions = self._directions(claim) if claim.size else []
         probes = [measure_probe(self.evaluator, self.conditions, claim, d) for d in directions]
         verdict = judge(probes, outside, claim, self.effect).verdict if probes else "pass"
@@ -116,6 +126,22 @@ class Proof:
             if is_decided and _position(entry, error) not in kept_back:
                 error[entry.index] = 0.0
         return error
+
+
+def _explains_probes(measured: Measured, claim: Claim) -> bool:
+    """Return whether a repaired gradient agrees with the probes that the original failed.
+
+    That costs nothing: a discrepancy changes by what the repair changes along its direction.
+    """
+    error = claim.analytic - measured.claim.analytic
+    for along, probe in zip(measured.directions, measured.probes, strict=True):
+        change = float(np.sum(error * along))
+        left = abs(probe.derivative.discrepancy - change)
+        slack = slope_round_off(claim, along) + SAME_NUMBER * norm(error * along)
+        is_smooth = probe.derivative.smoothness in ("smooth", "noisy")
+        if is_smooth and left > probe.derivative.error_bar + slack:
+            return False
+    return True
 
 
 def _stands_out(

@@ -28,7 +28,9 @@ def _told(facts: Facts, name: str) -> Iterator[str]:
     ratios = _ratios(sample.chosen(wrong), claimed)
     yield f"{np.count_nonzero(wrong):,} of {len(wrong):,} measured entries are wrong"
     if len(ratios):
-        yield _ratio_words(ratios)
+        kept = sample.chosen(wrong & (sample.values != 0.0))
+        sharpness = np.max(kept.error_bars / np.abs(kept.values))
+        yield _ratio_words(ratios, max(SAME_NUMBER, float(sharpness)))
     if sample.is_complete and claimed.ndim == 2 and min(claimed.shape) > 1:
         difference = claimed - sample.values.reshape(claimed.shape)
         yield f"the difference has rank {_rank(difference)} of {min(claimed.shape)}"
@@ -63,11 +65,11 @@ def _ratios(sample: Sample, claimed: Floats) -> Floats:
     return ratios[np.isfinite(ratios)]
 
 
-def _ratio_words(ratios: Floats) -> str:
+def _ratio_words(ratios: Floats, tolerance: float) -> str:
     low, high = float(ratios.min()), float(ratios.max())
     if len(ratios) == 1:
         return f"analytic / numerical is {low:.6g} there"
-    if high - low <= SAME_NUMBER * max(abs(low), abs(high)):
+    if high - low <= tolerance * max(abs(low), abs(high)):
         return f"analytic / numerical is {low:.6g} in each of them"
     return f"analytic / numerical is between {low:.3g} and {high:.3g} there"
 
