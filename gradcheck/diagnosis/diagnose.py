@@ -181,7 +181,7 @@ def _details(group: Sequence[_Proved]) -> dict[str, Any]:
 def _verified(group: Sequence[_Proved], names: Sequence[str]) -> str:
     """Return what the repaired gradients were verified to."""
     known = [one.resolution for one in group if one.resolution is not None]
-    if not known:
+    if not known or not np.all(np.isfinite(known)):
         return ""
     who = "it passes" if len(names) == 1 else "all pass"
     return f"; repaired, {who} to {max(known):.0e}"

@@ -128,6 +128,8 @@ def test_two_unrelated_faults_have_no_common_signal(facts_of):
         claimed["W1"][2] *= 1.5  # an input
         claimed["b1"][0] += 1.0  # a unit
         assert found_in(facts_of, true, claimed) is None
+        claimed["b1"] = 3.0 * true["b1"]  # all units, of which an input alone says nothing
+        assert found_in(facts_of, true, claimed) is None
         claimed["W1"], claimed["b1"] = true["W1"].copy(), true["b1"].copy()
         claimed["W1"][:, 1] *= 1.5  # another unit
         claimed["b1"][0] += 1.0
