@@ -23,12 +23,10 @@ def counted(facts: Facts) -> frozenset[str]:
 
 
 def _is_counted(facts: Facts, name: str) -> bool:
-    claimed, true = facts.analytic[name], facts.known[name].values
-    if not claimed.any() and not true.any():
-        return False
-    return any(
-        _are_counts(claimed * size) and _are_counts(true * size) for size in _sizes(facts, name)
-    )
+    both = np.append(facts.analytic[name], facts.known[name].values)
+    largest = float(np.max(np.abs(both)))
+    # Tiny numbers are near zero, which is whole; some have to be counts beyond that.
+    return any(_are_counts(both * size) and largest * size > 0.5 for size in _sizes(facts, name))
 
 
 def _sizes(facts: Facts, name: str) -> Iterator[int]:
