@@ -1,4 +1,4 @@
-"""Check hand-written gradients: is it right, with an error bar, and where is it wrong.
+"""Check hand-written gradients: is it right, with an error bar, where is it wrong, and why.
 
 The public names are loaded on first use (PEP 562), so that importing the package, as the pytest
 plugin and the command's ``--help`` do, loads neither numpy nor rich.

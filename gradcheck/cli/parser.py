@@ -18,7 +18,7 @@ FORMATS = ("text", "json", "svg")
 COLORS = ("auto", "always", "never")
 
 DESCRIPTION = (
-    "Check hand-written gradients: right or wrong with an error bar, and where. TARGET is "
+    "Check hand-written gradients: right or wrong with an error bar, where, and why. TARGET is "
     "MODULE:ATTR or FILE.py:ATTR, or FILE.py for every problem in it; an ATTR that is a function "
     "is called. Without TARGET: the targets of [tool.gradcheck] in pyproject.toml, else a built-in "
     "example."

@@ -18,6 +18,8 @@ HALVES = {2.0: "2", 0.5: "1/2"}
 SIMPLE = {3.0: "3", 4.0: "4", 0.25: "1/4", 1 / 3: "1/3", 10.0: "10", 0.1: "0.1"}
 # Smaller numbers than this are often the length of some axis by accident.
 SMALLEST_INFERRED = 5
+# Whole numbers up to here, and their inverses, are no accident where there are digits to show it.
+LARGEST_WHOLE = 100
 BATCH = "batch"
 
 
@@ -60,6 +62,11 @@ def known_constants(
         *(Constant(value, text, False) for value, text in SIMPLE.items()),
         *inferred,
         *_products(named),
+        *(
+            Constant(value, text, False)
+            for number in range(SMALLEST_INFERRED, LARGEST_WHOLE + 1)
+            for value, text in ((float(number), f"{number}"), (1 / number, f"1/{number}"))
+        ),
     ]
     return _each_once(constants)
 

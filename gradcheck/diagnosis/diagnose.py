@@ -155,6 +155,7 @@ def _together(facts: Facts, group: Sequence[_Proved]) -> Iterator[Finding]:
     alternatives = tuple(dict.fromkeys(slug for one in group for slug in one.alternatives))
     layers = {facts.layer_of[name] for name in names}
     layer = explanation.layer or (layers.pop() if len(layers) == 1 else None)
+    layer = None if layer in names else layer  # a parameter by itself
     if signal := right_signal(facts, names):
         evidence = f"{evidence}; {signal}"
     main = explanation.code.finding(evidence, names, _details(group))
