@@ -207,6 +207,7 @@ def _masks(facts: Facts, proved: Sequence[_Proved]) -> dict[str, npt.NDArray[np.
     for one in proved:
         for name in one.names:
             if name not in facts.wrong:
-                whole = np.ones(facts.analytic[name].shape, dtype=bool)
-                masks[name] = one.explanation.unknown.get(name, whole)
+                changed = one.explanation.repaired[name] != facts.analytic[name]
+                unknown = one.explanation.unknown.get(name, np.zeros_like(changed))
+                masks[name] = np.asarray(changed | unknown)
     return masks

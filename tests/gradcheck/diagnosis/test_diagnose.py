@@ -198,6 +198,13 @@ def test_every_parameter_with_a_whole_cause_is_wrong_all_over(waves):
     assert report["W"].checked_count < 600
 
 
+def test_entries_that_no_factor_changes_are_not_wrong(waves):
+    problem = waves({"W": (60, 100)})
+    problem.heights["W"][:, ::2] = 0.0
+    report = problem.checked(lambda true, _: {"W": -true["W"]}, effort="quick")
+    assert np.array_equal(report["W"].wrong, problem.true["W"] != 0.0)
+
+
 def test_findings_do_not_depend_on_which_directions_are_drawn(waves, only_error):
     problem = waves({"W": (4, 4), "b": (4,)})
     for seed in range(10):
