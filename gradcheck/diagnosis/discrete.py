@@ -24,8 +24,6 @@ def counted(facts: Facts) -> frozenset[str]:
 
 def _is_counted(facts: Facts, name: str) -> bool:
     claimed, true = facts.analytic[name], facts.known[name].values
-    if not claimed.any() and not true.any():
-        return False
     return any(
         _are_counts(claimed * size) and _are_counts(true * size) for size in _sizes(facts, name)
     )
@@ -41,5 +39,8 @@ def _sizes(facts: Facts, name: str) -> Iterator[int]:
 
 
 def _are_counts(numbers: Floats) -> bool:
-    near = np.abs(numbers - np.round(numbers)) <= WHOLE
-    return bool(np.all(near) and np.all(np.abs(numbers) <= LARGEST_COUNT))
+    """Return whether all numbers are whole, and not just all about zero."""
+    whole = np.round(numbers)
+    near = np.abs(numbers - whole) <= WHOLE * np.maximum(np.abs(whole), 1.0)
+    largest = float(np.max(np.abs(numbers), initial=0.0))
+    return bool(np.all(near) and 1.0 - WHOLE <= largest <= LARGEST_COUNT)
