@@ -57,7 +57,7 @@ def _alternatives(found: Scaled, rank: int) -> tuple[str, ...]:
         slugs.append(BATCH_SIZE_FACTOR.slug)
     if found.factor == 2.0:
         slugs.append(ACCUMULATED_TWICE.slug)
-    if found.matches == BATCH:
+    if found.matches in (BATCH, f"1/{BATCH}"):
         slugs.append(BATCH_REDUCTION.slug)
     if found.matches == f"1/{BATCH}" and rank <= 1:
         slugs.append(BIAS_NOT_SUMMED.slug)

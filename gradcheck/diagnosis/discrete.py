@@ -23,10 +23,10 @@ def counted(facts: Facts) -> frozenset[str]:
 
 
 def _is_counted(facts: Facts, name: str) -> bool:
-    claimed, true = facts.analytic[name], facts.known[name].values
-    return any(
-        _are_counts(claimed * size) and _are_counts(true * size) for size in _sizes(facts, name)
-    )
+    both = np.append(facts.analytic[name], facts.known[name].values)
+    largest = float(np.max(np.abs(both)))
+    # Tiny numbers are near zero, which is whole; some have to be counts beyond that.
+    return any(_are_counts(both * size) and largest * size >= 0.5 for size in _sizes(facts, name))
 
 
 def _sizes(facts: Facts, name: str) -> Iterator[int]:
@@ -39,8 +39,6 @@ def _sizes(facts: Facts, name: str) -> Iterator[int]:
 
 
 def _are_counts(numbers: Floats) -> bool:
-    """Return whether all numbers are whole, and not just all about zero."""
     whole = np.round(numbers)
     near = np.abs(numbers - whole) <= WHOLE * np.maximum(np.abs(whole), 1.0)
-    largest = float(np.max(np.abs(numbers), initial=0.0))
-    return bool(np.all(near) and 1.0 - WHOLE <= largest <= LARGEST_COUNT)
+    return bool(np.all(near) and np.all(np.abs(numbers) <= LARGEST_COUNT))

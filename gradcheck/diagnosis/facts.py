@@ -48,12 +48,14 @@ class Sample:
     def agrees(self, array: Floats) -> npt.NDArray[np.bool_]:
         """Return which of the values the array has, within the error bars."""
         claimed = self.of(array)
+        # Infinity is within an infinite distance of everything.
+        is_finite = np.isfinite(claimed)
+        claimed = np.where(is_finite, claimed, 0.0)
         largest = float(np.max(np.abs(claimed), initial=0.0))
         rounding = ROUND_OFF_UNITS * self.unit * (np.abs(claimed) + SHARED_ROUND_OFF * largest)
         slack = self.error_bars + rounding + NEGLIGIBLE_DISCREPANCY * np.abs(claimed)
         within: npt.NDArray[np.bool_] = np.abs(claimed - self.values) <= slack
-        # Infinity is within an infinite distance of everything.
-        within[~np.isfinite(claimed)] = False
+        within &= is_finite
         return within
 
     def chosen(self, which: npt.NDArray[Any]) -> Sample:

@@ -82,7 +82,7 @@ def _is_mean(facts: Facts, name: str, data: npt.NDArray[Any]) -> bool:
     claimed = facts.analytic[name]
     counts = np.bincount(data.reshape(-1).astype(int), minlength=len(claimed))
     counts = np.maximum(counts, 1).reshape(-1, *[1] * (claimed.ndim - 1))
-    return facts.fits(name, claimed * counts)
+    return bool(np.all(facts.known[name].agrees(claimed * counts)))
 
 
 def _unused(facts: Facts, name: str, rows: npt.NDArray[np.int_]) -> list[int]:

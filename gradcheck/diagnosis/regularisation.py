@@ -83,7 +83,8 @@ def _are_equal(one: Sequence[float], other: Sequence[float]) -> bool:
 def _is_chosen(weight: float, sizes: Mapping[str, int]) -> bool:
     """Return whether a strength looks like one that somebody wrote down, or that over a size."""
     divisors = [1.0, *(float(size) for size in sizes.values() if size > 1)]
-    return abs(weight) <= LARGEST_STRENGTH and any(_is_round(weight * d) for d in divisors)
+    largest = LARGEST_STRENGTH * (1.0 + SAME_NUMBER)
+    return abs(weight) <= largest and any(_is_round(weight * d) for d in divisors)
 
 
 def _is_round(number: float) -> bool:

@@ -19,8 +19,6 @@ from gradcheck.report import Finding
 RANK_TOLERANCE = 1e-6
 # Part of the entries of a wrong unit that has to be wrong: its inputs may be zero.
 FILLED = 0.5
-# A single wrong gradient is more likely to be wrong by itself.
-FEWEST_WRONG = 2
 
 
 def signal_pattern(facts: Facts, unexplained: Collection[str]) -> Finding | None:
@@ -47,7 +45,7 @@ def signal_pattern(facts: Facts, unexplained: Collection[str]) -> Finding | None
     open_ones = tuple(name for name in involved if name in unexplained)
     if not set(layers[depth - 1]) <= set(open_ones) or not set(unexplained) <= set(open_ones):
         return None
-    if len(open_ones) < FEWEST_WRONG or not _share_a_signal(facts, layers[depth - 1], chain):
+    if not _share_a_signal(facts, layers[depth - 1], chain):
         return None
     if not all(_is_of_one_signal(facts, names, chain) for names in layers[:depth]):
         return None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcheck.diagnosis.clipped import clipped
+from gradcheck.diagnosis.clipped import clipped, clipped_norm
 
 SEEDS = range(10)
 
@@ -85,7 +85,7 @@ def test_a_round_norm_is_proposed_and_undone(size, waves, facts_of):
     for seed in SEEDS:
         true = waves({"a": (3, 4), "b": (5,)}, seed).true
         claimed = to_norm(size)(true, None)
-        (found,) = clipped(facts_of(true, claimed, seed=seed))
+        (found,) = clipped_norm(facts_of(true, claimed, seed=seed))
         assert found.details == {"norm": pytest.approx(size)}
         for name, array in found.repaired.items():
             np.testing.assert_allclose(array, true[name], rtol=1e-8)
@@ -93,24 +93,36 @@ def test_a_round_norm_is_proposed_and_undone(size, waves, facts_of):
 
 def test_any_other_norm_is_a_factor(waves, facts_of):
     true = waves({"a": (3, 4), "b": (5,)}).true
-    assert list(clipped(facts_of(true, to_norm(0.3)(true, None)))) == []
+    assert list(clipped_norm(facts_of(true, to_norm(0.3)(true, None)))) == []
 
 
 def test_a_norm_that_is_longer_than_the_true_one_is_no_cut(waves, facts_of):
     true = waves({"a": (3, 4), "b": (5,)}).true
-    assert list(clipped(facts_of(true, to_norm(100.0)(true, None)))) == []
+    assert list(clipped_norm(facts_of(true, to_norm(100.0)(true, None)))) == []
 
 
 def test_gradients_cut_to_a_norm_one_by_one_are_proposed(waves, facts_of):
     true = waves({"a": (3, 4), "b": (5,)}).true
     claimed = {name: array / np.linalg.norm(array) for name, array in true.items()}
-    found = list(clipped(facts_of(true, claimed)))
+    found = list(clipped_norm(facts_of(true, claimed)))
     assert [tuple(one.repaired) for one in found] == [("a",), ("b",)]
 
 
 def test_a_zero_gradient_is_not_cut_off(waves, facts_of_array):
     true = waves({"W": (3, 4)}).true["W"]
-    assert list(clipped(facts_of_array(true, 0.0 * true))) == []
+    facts = facts_of_array(true, 0.0 * true)
+    assert [*clipped(facts), *clipped_norm(facts)] == []
+
+
+def test_a_known_factor_is_more_likely_than_a_norm(waves, facts_of_array):
+    true = waves({"W": (3, 4)}).true["W"]
+    true *= 2.0 / np.linalg.norm(true)
+    assert list(clipped_norm(facts_of_array(true, true / 2.0))) == []
+
+
+def test_equal_entries_have_a_round_norm_by_accident(facts_of_array):
+    true = np.full(4, 1.7)
+    assert list(clipped_norm(facts_of_array(true, np.full(4, 0.25)))) == []
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -52,8 +52,8 @@ def test_the_factor_says_which_causes_it_is(factor, expected, waves, facts_of_ar
         (0.5, (3, 4), ()),
         (-2.0, (3, 4), ()),
         (8.0, (3, 4), ("batch_reduction",)),
-        (0.125, (3, 4), ()),
-        (0.125, (5,), ("bias_not_summed",)),
+        (0.125, (3, 4), ("batch_reduction",)),
+        (0.125, (5,), ("batch_reduction", "bias_not_summed")),
         (-1.0, (5,), ()),
     ],
 )
@@ -116,13 +116,16 @@ def test_exact_values_have_no_error_bars(waves, facts_of_array):
         (-1.0, ("sign_flip", "analytic / numerical is -1 in every entry")),
         (
             8.0,
-            ("batch_size_factor", "analytic / numerical is 8 in every entry, which is batch size"),
+            (
+                "batch_size_factor",
+                "analytic / numerical is 8 in every entry, which is the batch size",
+            ),
         ),
         (
             0.125,
             (
                 "batch_size_factor",
-                "analytic / numerical is 0.125 in every entry, which is 1/batch size",
+                "analytic / numerical is 0.125 in every entry, which is 1/the batch size",
             ),
         ),
         (1.7, ("constant_factor", "analytic / numerical is 1.7 in every entry")),
@@ -173,16 +176,23 @@ def test_an_inferred_size_is_said_to_be_inferred(waves, only_error):
     assert found.slug == "batch_size_factor"
     assert found.details["matches"] == "1/samples"
     assert found.told == (
-        "analytic / numerical is 0.0833333 in every entry; samples is the length of args[0]"
+        "analytic / numerical is 0.0833333 in every entry; 12 is the length of args[0]"
     )
 
 
-def test_an_axis_is_said_to_be_an_axis(waves, only_error):
+def test_a_factor_as_long_as_an_axis_may_be_another_constant(waves, only_error):
     found = only_error(waves({"W": (3, 7)}).checked(times(7.0)))
-    assert found.slug == "batch_size_factor"
+    assert found.slug == "constant_factor"
     assert found.told == (
-        "analytic / numerical is 7 in every entry; axis 1 is the length of the parameter's axis 1"
+        "analytic / numerical is 7 in every entry; 7 is also the length of axis 1"
     )
+    assert found.alternatives == ("batch_size_factor",)
+
+
+def test_the_only_axis_may_be_that_of_the_samples(waves, only_error):
+    found = only_error(waves({"W": (7,)}).checked(times(1 / 7)))
+    assert found.slug == "batch_size_factor"
+    assert found.told.endswith("; 7 is the length of axis 0")
 
 
 @pytest.mark.parametrize("factor", [2.0, -1.0, 8.0])

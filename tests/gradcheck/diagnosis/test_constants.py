@@ -113,8 +113,14 @@ def test_the_first_argument_that_is_an_array_is_meant():
 
 def test_axes_of_the_parameter_are_inferred_and_said_to_be():
     found = match(1 / 9, {}, (), (7, 9))
-    assert found.text == "1/axis 1"
-    assert found.origin == "the length of the parameter's axis 1"
+    assert found.text == "1/(length of axis 1)"
+    assert found.origin == "the length of axis 1"
+    assert not found.is_size
+
+
+def test_a_lone_axis_is_that_of_the_samples_where_there_is_no_data():
+    assert match(9.0, {}, (), (9,)).is_size
+    assert not match(9.0, {}, (np.ones(7),), (9,)).is_size
 
 
 def test_data_go_before_axes_of_the_same_length():

@@ -206,7 +206,7 @@ def test_findings_do_not_depend_on_which_directions_are_drawn(waves, only_error)
         assert found == ["transposed", "constant_factor"]
 
 
-@pytest.mark.parametrize("size", [1e100, 1e-100])
+@pytest.mark.parametrize("size", [1e100, 1e-8, 1e-100])
 def test_a_loss_of_any_size_is_diagnosed(size, waves, only_error):
     report = waves({"W": (3, 4)}, size=size).checked(lambda true, _: {"W": 2.0 * true["W"]})
     assert only_error(report).slug == "constant_factor"

@@ -20,15 +20,24 @@ def l1(strength):
     return lambda array: strength * float(np.sum(np.abs(array)))
 
 
-@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 2)])
-@pytest.mark.parametrize("weight", [0.1, 1e-4, 30.0, -0.1])
+def some_of_either_sign(shape, seed):
+    """Return a parameter of which any half has different sizes and both signs."""
+    generator = np.random.default_rng([seed, 23])
+    size = int(np.prod(shape))
+    signs = np.where(np.arange(size) % 2, 1.0, -1.0)
+    return (signs * generator.uniform(0.5, 1.5, size)).reshape(shape)
+
+
+@pytest.mark.parametrize("shape", [(8,), (3, 4), (2, 3, 2)])
+@pytest.mark.parametrize("weight", [0.1, 1e-4, 0.025, -0.1, 10.0])
 @pytest.mark.parametrize("kind", ["W", "sign(W)"])
 def test_a_multiple_is_proposed_and_added(shape, weight, kind, waves, facts_of_array):
     for seed in SEEDS:
-        problem = waves({"W": shape}, seed)
-        true, parameter = problem.true["W"], problem.parameters["W"]
+        true, parameter = waves({"W": shape}, seed).true["W"], some_of_either_sign(shape, seed)
         term = parameter if kind == "W" else np.sign(parameter)
         facts = facts_of_array(true, true - weight * term, parameter, seed=seed, bars=1e-12)
+        if kind == "sign(W)" and not two_signs(facts):
+            continue
         (found,) = regularisation(facts)
         np.testing.assert_allclose(found.repaired["W"], true, rtol=1e-6)
         assert found.details == {kind: pytest.approx(weight, rel=1e-6)}
@@ -36,6 +45,45 @@ def test_a_multiple_is_proposed_and_added(shape, weight, kind, waves, facts_of_a
         assert found.code.slug == ("missing_regularisation" if missing else "wrong_regularisation")
         assert found.alternatives == (("wrong_regularisation",) if missing else ())
         assert found.fitted
+
+
+def two_signs(facts):
+    """Return whether the entries that are fitted to have both signs."""
+    return len(set(np.sign(facts.samples["W"].of(facts.parameters["W"])))) == 2
+
+
+@pytest.mark.parametrize("weight", [0.1234, 1 / 3, 30.0])
+def test_a_strength_that_nobody_would_choose_is_not_proposed(weight, waves, facts_of_array):
+    problem = waves({"W": (3, 4)})
+    true, parameter = problem.true["W"], problem.parameters["W"]
+    assert list(regularisation(facts_of_array(true, true - weight * parameter, parameter))) == []
+
+
+def test_a_strength_over_a_size_is_proposed(waves, facts_of_array):
+    problem = waves({"W": (3, 4)})
+    true, parameter = problem.true["W"], problem.parameters["W"]
+    facts = facts_of_array(true, true - 0.1 / 7 * parameter, parameter, sizes={"batch": 7})
+    (found,) = regularisation(facts)
+    assert found.details == {"W": pytest.approx(0.1 / 7)}
+
+
+def test_any_strength_that_parameters_share_is_proposed(waves, facts_of):
+    problem = waves({"a": (3, 4), "b": (5,), "c": (6,)})
+    true, parameters = problem.true, problem.parameters
+    weights = {"a": 0.12345, "b": 0.12345, "c": 0.54321}
+    claimed = {name: true[name] - weights[name] * parameters[name] for name in true}
+    found = list(regularisation(facts_of(true, claimed, parameters)))
+    assert [tuple(one.repaired) for one in found] == [("a",), ("b",)]
+
+
+def test_an_entry_without_a_penalty_is_left_out(waves, facts_of_array):
+    # The intercept in a vector of coefficients.
+    problem = waves({"W": (8,)})
+    true, parameter = problem.true["W"], problem.parameters["W"]
+    claimed = true - 0.1 * np.where(np.arange(8) == 0, 0.0, parameter)
+    (found,) = regularisation(facts_of_array(true, claimed, parameter))
+    np.testing.assert_allclose(found.repaired["W"], true, rtol=1e-9)
+    assert "in all but 1 entries" in found.evidence
 
 
 def test_one_penalty_for_the_other_is_proposed(waves, facts_of_array):
@@ -49,11 +97,13 @@ def test_one_penalty_for_the_other_is_proposed(waves, facts_of_array):
         np.testing.assert_allclose(found.repaired["W"], true, rtol=1e-8)
 
 
-def test_an_elastic_net_that_is_missing_altogether_is_not_proposed(waves, facts_of_array):
+def test_an_elastic_net_that_is_missing_altogether_is_proposed(waves, facts_of_array):
     problem = waves({"W": (3, 4)})
     true, parameter = problem.true["W"], problem.parameters["W"]
     claimed = true - 0.2 * parameter - 0.1 * np.sign(parameter)
-    assert list(regularisation(facts_of_array(true, claimed, parameter))) == []
+    (found,) = regularisation(facts_of_array(true, claimed, parameter))
+    assert found.code.slug == "missing_regularisation"
+    assert found.details == {"W": pytest.approx(0.2), "sign(W)": pytest.approx(0.1)}
 
 
 def test_zero_parameters_have_no_penalty(waves, facts_of_array):
@@ -71,8 +121,8 @@ def test_too_few_entries_are_not_fitted(shape, waves, facts_of_array):
 @pytest.mark.parametrize("size", [1e150, 1e-200])
 def test_the_size_of_a_gradient_does_not_matter(size, waves, facts_of_array):
     problem = waves({"W": (3, 4)})
-    true, parameter = size * problem.true["W"], problem.parameters["W"]
-    claimed = true - 0.1 * size * parameter
+    true, parameter = size * problem.true["W"], size * problem.parameters["W"]
+    claimed = true - 0.1 * parameter
     (found,) = regularisation(facts_of_array(true, claimed, parameter))
     np.testing.assert_allclose(found.repaired["W"], true, rtol=1e-8)
 
@@ -91,8 +141,8 @@ def test_one_more_wrong_entry_is_not_proposed(waves, facts_of_array):
 @pytest.mark.parametrize(
     ("penalty", "evidence"),
     [
-        (l2(0.05), "numerical - analytic is +0.1 * W in every entry, W being kernel"),
-        (l1(0.05), "numerical - analytic is +0.05 * sign(W) in every entry, W being kernel"),
+        (l2(0.05), "numerical - analytic is +0.1 * W in every entry, with W for kernel"),
+        (l1(0.05), "numerical - analytic is +0.05 * sign(W) in every entry, with W for kernel"),
     ],
 )
 def test_a_missing_penalty_is_named(penalty, evidence, dtype, waves, only_error):
@@ -131,8 +181,8 @@ def test_one_penalty_on_several_parameters_is_one_finding(waves, only_error):
     assert found.parameters == ("a", "b")
     assert found.details == {"W": pytest.approx(0.1)}
     assert found.told == (
-        "a: numerical - analytic is +0.1 * W in every entry, W being a; "
-        "b: numerical - analytic is +0.1 * W in every entry, W being b"
+        "a: numerical - analytic is +0.1 * W in every entry, with W for a; "
+        "b: numerical - analytic is +0.1 * W in every entry, with W for b"
     )
 
 
@@ -158,9 +208,13 @@ def test_a_penalty_beside_a_factor_is_unexplained(waves, only_error):
     assert only_error(report).slug == "unexplained"
 
 
-def test_weights_of_one_size_do_not_tell_the_penalties_apart(waves, only_error):
+def test_weights_of_one_size_do_not_tell_a_penalty(waves, only_error):
     problem = waves({"W": (3, 4)})
     problem.parameters["W"][...] = np.sign(problem.parameters["W"])
-    found = only_error(problem.checked(untouched, penalty=l2(0.05)))
-    assert found.slug == "missing_regularisation"
-    assert found.details == {"W": pytest.approx(0.1)}
+    assert only_error(problem.checked(untouched, penalty=l2(0.05))).slug == "unexplained"
+
+
+def test_weights_of_one_sign_do_not_tell_an_absolute_penalty(waves, only_error):
+    problem = waves({"W": (3, 4)})
+    problem.parameters["W"][...] = np.abs(problem.parameters["W"])
+    assert only_error(problem.checked(untouched, penalty=l1(0.05))).slug == "unexplained"

@@ -6,6 +6,7 @@ import pytest
 from gradcheck.diagnosis.reparametrised import log_reparam
 
 SEEDS = range(10)
+SHAPES = [(5,), (3, 4), (2, 3, 2)]
 
 
 def sigmoid(p):
@@ -15,17 +16,22 @@ def sigmoid(p):
 # What the true gradient is, over the claimed one; each written down once more.
 LACKING = {
     "exp(p)": np.exp,
-    "exp(2 p)": lambda p: np.exp(p) ** 2,
-    "exp(p / 2)": lambda p: np.sqrt(np.exp(p)),
+    "2 exp(2 p)": lambda p: 2.0 * np.exp(p) ** 2,
+    "exp(p / 2) / 2": lambda p: np.sqrt(np.exp(p)) / 2.0,
     "sigmoid(p)": sigmoid,
     "sigmoid(p) (1 - sigmoid(p))": lambda p: np.exp(-p) / (1.0 + np.exp(-p)) ** 2,
     "1 - tanh(p)**2": lambda p: 1.0 / np.cosh(p) ** 2,
 }
-OF_POSITIVE = {"1 / p": lambda p: 1.0 / p, "p": lambda p: p}
+OF_POSITIVE = {"1 / p": lambda p: 1.0 / p}
 
 
-@pytest.mark.parametrize("form", LACKING | OF_POSITIVE)
-@pytest.mark.parametrize("shape", [(), (1,), (5,), (3, 4), (2, 3, 2)])
+@pytest.mark.parametrize(
+    ("form", "shape"),
+    [
+        *((form, shape) for form in LACKING for shape in [(), (1,), *SHAPES]),
+        *((form, shape) for form in OF_POSITIVE for shape in SHAPES),
+    ],
+)
 def test_what_is_lacking_is_proposed_and_supplied(form, shape, waves, facts_of_array):
     lacking = (LACKING | OF_POSITIVE)[form]
     for seed in SEEDS:
@@ -38,21 +44,21 @@ def test_what_is_lacking_is_proposed_and_supplied(form, shape, waves, facts_of_a
         assert found[0].code.slug == "log_reparam"
 
 
-@pytest.mark.parametrize("factor", [2.0, -1.0, -0.5])
-def test_a_known_factor_may_come_on_top(factor, waves, facts_of_array):
+@pytest.mark.parametrize("factor", [2.0, -1.0, 1.7])
+def test_a_factor_on_top_is_one_fault_too_many(factor, waves, facts_of_array):
     problem = waves({"W": (3, 4)})
     true, parameter = problem.true["W"], problem.parameters["W"]
     facts = facts_of_array(true, factor * true / np.exp(parameter), parameter)
-    (found,) = log_reparam(facts)
-    np.testing.assert_allclose(found.repaired["W"], true, rtol=1e-9)
-    assert found.details == {"form": "exp(p)", "factor": factor}
-
-
-def test_any_other_factor_is_not_fitted_on_top(waves, facts_of_array):
-    problem = waves({"W": (3, 4)})
-    true, parameter = problem.true["W"], problem.parameters["W"]
-    facts = facts_of_array(true, 1.7 * true / np.exp(parameter), parameter)
     assert list(log_reparam(facts)) == []
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_lone_number_that_is_one_over_the_parameter_may_be_any_factor(
+    shape, waves, facts_of_array
+):
+    problem = waves({"W": shape})
+    true, parameter = problem.true["W"], np.abs(problem.parameters["W"])
+    assert list(log_reparam(facts_of_array(true, true * parameter, parameter))) == []
 
 
 def test_equal_parameters_show_a_factor_only(waves, facts_of_array):
@@ -97,7 +103,7 @@ def test_a_missing_exponential_is_named(dtype, waves, only_error):
         "numerical / analytic is exp(p) for p = s: as for p = log(x), when the gradient is that "
         "of x"
     )
-    assert found.details == {"form": "exp(p)", "factor": 1.0}
+    assert found.details == {"form": "exp(p)"}
     assert report["W"].verdict == "pass"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gradcheck import Problem
+from gradcheck.budget import Budget
 from gradcheck.diagnosis.samples import MOST_SAMPLES, with_samples
 from gradcheck.execution import Evaluator
 
@@ -25,7 +26,7 @@ def gradient(parameters, x, *_):
 def alone(facts_of, problem):
     evaluator = Evaluator(problem)
     true = {"W": np.ones(3)}
-    facts = with_samples(facts_of(true, {"W": 2.0 * true["W"]}), evaluator)
+    facts = with_samples(facts_of(true, {"W": 2.0 * true["W"]}), evaluator, Budget())
     return facts.per_sample(), evaluator
 
 
@@ -66,7 +67,7 @@ def test_what_is_no_array_is_handed_on_as_it_is(facts_of):
 def test_calls_are_made_once_and_only_when_asked_for(facts_of):
     evaluator = Evaluator(Problem(loss, gradient, {"W": W}, args=(data(5),)))
     true = {"W": np.ones(3)}
-    facts = with_samples(facts_of(true, {"W": 2.0 * true["W"]}), evaluator)
+    facts = with_samples(facts_of(true, {"W": 2.0 * true["W"]}), evaluator, Budget())
     assert evaluator.gradient_calls == 0
     assert facts.per_sample() is facts.per_sample()
     assert evaluator.gradient_calls == 5
@@ -85,7 +86,7 @@ def test_calls_are_made_once_and_only_when_asked_for(facts_of):
 def test_data_without_a_batch_are_not_cut(args, facts_of):
     evaluator = Evaluator(Problem(lambda p, *_: 0.0, gradient, {"W": W}, args=args))
     true = {"W": np.ones(3)}
-    facts = with_samples(facts_of(true, {"W": 2.0 * true["W"]}), evaluator)
+    facts = with_samples(facts_of(true, {"W": 2.0 * true["W"]}), evaluator, Budget())
     assert facts.per_sample() is None
     assert evaluator.gradient_calls == 0
 
@@ -93,6 +94,29 @@ def test_data_without_a_batch_are_not_cut(args, facts_of):
 def test_a_gradient_that_is_an_array_cannot_be_asked_for_samples(facts_of):
     found, _ = alone(facts_of, Problem(loss, {"W": np.ones(3)}, {"W": W}, args=(data(5),)))
     assert found is None
+
+
+def test_without_time_no_more_calls_are_made(facts_of):
+    evaluator = Evaluator(Problem(loss, gradient, {"W": W}, args=(data(5),)))
+    true, spent = {"W": np.ones(3)}, Budget(1e-9)
+    time.sleep(0.001)
+    assert (
+        with_samples(facts_of(true, {"W": 2.0 * true["W"]}), evaluator, spent).per_sample() is None
+    )
+    assert evaluator.gradient_calls == 0
+
+
+def test_a_sample_that_takes_too_long_ends_it(facts_of):
+    def slow(parameters, x):
+        if len(x) < 2:
+            time.sleep(0.5)
+        return gradient(parameters, x)
+
+    evaluator = Evaluator(Problem(loss, slow, {"W": W}, args=(data(5),)), timeout=0.05)
+    true = {"W": np.ones(3)}
+    facts = with_samples(facts_of(true, {"W": 2.0 * true["W"]}), evaluator, Budget())
+    assert facts.per_sample() is None
+    assert evaluator.gradient_calls == 1
 
 
 def test_a_gradient_that_raises_for_a_lone_sample_ends_it(facts_of):
@@ -129,7 +153,7 @@ def test_no_thread_is_left_behind(facts_of):
     evaluator = Evaluator(Problem(loss, gradient, {"W": W}, args=(data(5),)), timeout=60.0)
     before = threading.active_count()
     true = {"W": np.ones(3)}
-    assert with_samples(facts_of(true, {"W": 2.0 * true["W"]}), evaluator).per_sample()
+    assert with_samples(facts_of(true, {"W": 2.0 * true["W"]}), evaluator, Budget()).per_sample()
     deadline = time.monotonic() + 10.0
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
