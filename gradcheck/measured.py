@@ -69,7 +69,7 @@ class Measured:
 
     def _sampled_regions(self) -> Iterator[npt.NDArray[np.bool_]]:
         """Yield masks of the regions of which not every entry was compared."""
-        compared = self.claim.scale == 0.0
+        compared = np.array(self.claim.scale == 0.0)
         for entry in self.entries:
             compared[entry.index] = True
         for region in self.regions:

@@ -128,10 +128,10 @@ def _penalised(facts: Facts, name: str) -> Iterator[Floats]:
 
 
 def factor_beside_penalty(facts: Facts) -> Iterator[Explanation]:
-    """Propose that a penalty is right, and the rest of the gradient is off by a known factor.
+    """Propose that all but a penalty is off by a known factor.
 
     With the claimed gradient c D + k W for D + k W, the true one is the claimed one over c, plus
-    (1 - 1 / c) k W.
+    (1 - 1 / c) k W. With c D and no penalty, it is that over c plus k W: which one cannot be told.
     """
     for name in facts.failing:
         claimed, parameter = facts.analytic[name], facts.parameters[name]
@@ -145,18 +145,21 @@ def factor_beside_penalty(facts: Facts) -> Iterator[Explanation]:
             continue
         repaired = claimed / factor + columns[1] * parameter
         strength = columns[1] / (1.0 - 1.0 / factor)
-        if not _is_chosen(strength, facts.sizes) or not facts.fits(name, repaired):
+        is_chosen = any(_is_chosen(weight, facts.sizes) for weight in (strength, columns[1]))
+        if not is_chosen or not facts.fits(name, repaired):
             continue
         found = Scaled(repaired, factor, constant, tries)
         yield Explanation(
             code=found.codes[0],
             repaired={name: repaired},
-            evidence=f"{strength:.6g} * W is right in it, with W for {name}; of the rest, analytic "
-            f"/ numerical is {factor_told(found, claimed.size)}",
+            evidence=f"analytic / numerical is {factor_told(found, claimed.size)} once "
+            f"{strength:+.6g} * W, if the gradient has it, is left out of both; if it has not, "
+            f"{columns[1]:+.6g} * W is missing too, with W for {name}",
             details={"factor": factor, "matches": found.matches, L2: strength},
             tries=tries,
             fitted=True,
             also=found.codes[1:],
+            alternatives=(MISSING_REGULARISATION.slug,),
         )
 
 

@@ -16,7 +16,9 @@ def match(factor, sizes, args=(), shape=()):
 
 
 def test_without_sizes_only_plain_numbers_are_known():
-    assert texts({}) == {
+    whole = {str(n): float(n) for n in range(5, 101)} | {f"1/{n}": 1 / n for n in range(5, 101)}
+    whole.pop("1/10")  # that has been said before
+    assert texts({}) == whole | {
         "2": 2.0,
         "1/2": 0.5,
         "3": 3.0,
@@ -118,9 +120,9 @@ def test_axes_of_the_parameter_are_inferred_and_said_to_be():
     assert not found.is_size
 
 
-def test_a_lone_axis_is_that_of_the_samples_where_there_is_no_data():
-    assert match(9.0, {}, (), (9,)).is_size
-    assert not match(9.0, {}, (np.ones(7),), (9,)).is_size
+def test_an_axis_is_a_number_and_data_are_a_size():
+    assert not match(9.0, {}, (), (9,)).is_size
+    assert match(9.0, {}, (np.ones(9),), (7,)).is_size
 
 
 def test_data_go_before_axes_of_the_same_length():
