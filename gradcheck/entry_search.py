@@ -32,10 +32,11 @@ PATIENCE = 60
 FEWEST_MOVED, MOST_MOVED, PART_MOVED = 4, 32, 1 / 16
 # Times that has to be seen, and random entries that are then compared.
 SEEN, SAMPLED = 2, 16
-# Part of sampled entries that is too many to locate all, and that makes a region wrong.
+# Part of sampled entries that is too many to locate all, and that makes a region worth comparing.
 DENSE, REGION_WRONG = 0.25, 0.5
-# Entries of a region that are compared first, and of all regions at most.
-REGION_SAMPLED, LARGEST_MEASURED_REGION = 8, 1_000
+# Entries of a region that are compared first, and of all regions at most; where that is not all of
+# it, so many have to be wrong without exception.
+REGION_SAMPLED, LARGEST_MEASURED_REGION, REGION_WITNESSES = 8, 1_000, 16
 
 
 class EntrySearch:
@@ -191,14 +192,19 @@ class EntrySearch:
         self._compare(chosen)
         if self._wrong_part(chosen) < REGION_WRONG:
             return False
-        self.regions.append(region)
         if inside.size <= self._left:
+            self.regions.append(region)
             self._left -= inside.size
             before = self.found.evaluator.evaluations
             self._compare(inside)
             self._aside += self.found.evaluator.evaluations - before
-        else:
-            self.active = np.setdiff1d(self.active, inside)
+            return True
+        chosen = np.union1d(chosen, self._chosen(inside, REGION_WITNESSES))
+        self._compare(chosen)
+        if self._wrong_part(chosen) < 1.0:
+            return False
+        self.regions.append(region)
+        self.active = np.setdiff1d(self.active, inside)
         return True
 
     def _seems_dense(self) -> bool:

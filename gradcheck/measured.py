@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,26 +52,31 @@ class Measured:
     def wrong(self) -> npt.NDArray[np.bool_] | None:
         """Mask of the entries that are wrong, None where not all of them are known.
 
-        A region counts as wrong in all its entries, though only some of them were compared.
+        A region too large to compare each of its entries counts as wrong in all of them.
         """
         if not self.is_complete and not self.is_located:
             return None
         mask = wrong_entries(self.entries, self.claim.analytic.shape)
-        for region in self.regions:
-            np.moveaxis(mask, region.axis, 0)[list(region.indices)] = True
+        for part in self._sampled_regions():
+            mask |= part
         # Entries may each hide below their error bars what a probe over all of them saw.
         return mask if mask.any() else None
 
     @property
     def confirmed(self) -> npt.NDArray[np.bool_] | None:
         """Mask of the wrong entries where all are known and each was compared by itself."""
-        mask = self.wrong
-        if mask is None or not self.regions:
-            return mask
-        compared = np.zeros_like(mask)
+        return None if any(True for _ in self._sampled_regions()) else self.wrong
+
+    def _sampled_regions(self) -> Iterator[npt.NDArray[np.bool_]]:
+        """Yield masks of the regions of which not every entry was compared."""
+        compared = np.array(self.claim.scale == 0.0)
         for entry in self.entries:
             compared[entry.index] = True
-        return None if np.any(mask & ~compared) else mask
+        for region in self.regions:
+            mask = np.zeros(compared.shape, dtype=bool)
+            np.moveaxis(mask, region.axis, 0)[list(region.indices)] = True
+            if np.any(mask & ~compared):
+                yield mask
 
     def rounded(self, judgement: Judgement, error: float) -> Measured:
         """Return the same measurements under the judgement of the float64 gradient.

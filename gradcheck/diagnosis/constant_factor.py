@@ -14,7 +14,7 @@ from gradcheck.diagnosis.causes import (
     SIGN_FLIP,
 )
 from gradcheck.diagnosis.constants import BATCH
-from gradcheck.diagnosis.factors import Scaled, scaled
+from gradcheck.diagnosis.factors import Scaled, factor_told, scaled
 from gradcheck.diagnosis.facts import Explanation, Facts
 
 
@@ -28,7 +28,7 @@ def constant_factor(facts: Facts) -> Iterator[Explanation]:
         yield Explanation(
             code=first,
             repaired={name: found.array},
-            evidence=_evidence(found, facts.analytic[name].size),
+            evidence=f"analytic / numerical is {factor_told(found, facts.analytic[name].size)}",
             details={"factor": found.factor, "matches": found.matches},
             tries=found.tries,
             fitted=found.is_fitted,
@@ -49,22 +49,6 @@ def same_factor(facts: Facts, known: Sequence[Explanation]) -> Iterator[Explanat
             array = facts.analytic[name] / factor
             if facts.fits(name, array):
                 yield replace(one, repaired={name: array}, tries=len(factors), fitted=False)
-
-
-def _evidence(found: Scaled, size: int) -> str:
-    """Return what the factor is, and what it may stand for."""
-    where = " in every entry" if size > 1 else ""
-    told = f"analytic / numerical is {found.factor:.6g}{where}"
-    constant = found.constant
-    if constant is None or constant.text == f"{constant.value:.6g}":
-        return told
-    if constant.origin:
-        inverse = constant.text.startswith("1/")
-        number = f"{1 / constant.value:.6g} is" if inverse else f"{constant.value:.6g} is"
-        return f"{told}; {number} {'' if constant.is_size else 'also '}{constant.origin}"
-    sign = "-" if found.factor < 0.0 else ""
-    text = constant.text.replace(BATCH, "the batch size")
-    return f"{told}, which is {sign}{text}"
 
 
 def _alternatives(found: Scaled, rank: int) -> tuple[str, ...]:

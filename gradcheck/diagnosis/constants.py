@@ -115,16 +115,12 @@ def _products(sizes: Mapping[str, int]) -> Iterator[Constant]:
 def _inferred(args: Sequence[Any], shape: tuple[int, ...], known: set[int]) -> Iterator[Constant]:
     """Yield sizes that nobody has named, with where they were seen, and their inverses.
 
-    An axis of the parameter is as long as some other constant by accident more often than not;
-    where there is no data, its only axis may be that of the samples.
+    An axis of the parameter is as long as some other constant by accident more often than not.
     """
-    arrays = [
-        (n, data) for n, data in enumerate(args) if isinstance(data, np.ndarray) and data.ndim
-    ]
-    seen = [(len(data), "samples", True, f"the length of args[{n}]") for n, data in arrays]
-    may_be_samples = len(shape) == 1 and not arrays
+    lengths = {n: len(d) for n, d in enumerate(args) if isinstance(d, np.ndarray) and d.ndim}
+    seen = [(size, "samples", True, f"the length of args[{n}]") for n, size in lengths.items()]
     seen += [
-        (length, f"length of axis {axis}", may_be_samples, f"the length of axis {axis}")
+        (length, f"length of axis {axis}", False, f"the length of axis {axis}")
         for axis, length in enumerate(shape)
     ]
     for size, text, is_size, origin in seen:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.diagnosis.backprop import BACKPROP_HYPOTHESES
+from gradcheck.diagnosis.causes import WRONG_UPSTREAM
 from gradcheck.diagnosis.clipped import clipped, clipped_norm
 from gradcheck.diagnosis.constant_factor import constant_factor, same_factor
 from gradcheck.diagnosis.detached import detached
@@ -19,7 +20,7 @@ from gradcheck.diagnosis.pattern import wrong_part
 from gradcheck.diagnosis.per_sample import batch_as_black_box
 from gradcheck.diagnosis.proof import Proof
 from gradcheck.diagnosis.rearranged import rearranged
-from gradcheck.diagnosis.regularisation import regularisation
+from gradcheck.diagnosis.regularisation import factor_beside_penalty, regularisation
 from gradcheck.diagnosis.reparametrised import log_reparam
 from gradcheck.diagnosis.signal_pattern import right_signal, signal_pattern
 from gradcheck.diagnosis.swapped import swapped_parameters
@@ -37,6 +38,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     rearranged,
     log_reparam,
     regularisation,
+    factor_beside_penalty,
     overwritten_accumulation,
 )
 # Repairs that differ by less have the same effect.
@@ -153,10 +155,11 @@ def _together(facts: Facts, group: Sequence[_Proved]) -> Iterator[Finding]:
     names = tuple(name for name in facts.analytic if any(name in one.names for one in group))
     evidence = f"{_evidence(group)}{_verified(group, names)}"
     alternatives = tuple(dict.fromkeys(slug for one in group for slug in one.alternatives))
-    layers = {facts.layer_of[name] for name in names}
-    layer = explanation.layer or (layers.pop() if len(layers) == 1 else None)
+    places = {facts.layer_of[name] for name in names}
+    layer = explanation.layer or (next(iter(places)) if len(places) == 1 else None)
     layer = None if layer in names else layer  # a parameter by itself
-    if signal := right_signal(facts, names):
+    is_of_signal = explanation.code is WRONG_UPSTREAM or layer not in {None, *places}
+    if not is_of_signal and (signal := right_signal(facts, names)):
         evidence = f"{evidence}; {signal}"
     main = explanation.code.finding(evidence, names, _details(group))
     yield replace(

@@ -26,7 +26,7 @@ def _is_counted(facts: Facts, name: str) -> bool:
     both = np.append(facts.analytic[name], facts.known[name].values)
     largest = float(np.max(np.abs(both)))
     # Tiny numbers are near zero, which is whole; some have to be counts beyond that.
-    return any(_are_counts(both * size) and largest * size > 0.5 for size in _sizes(facts, name))
+    return any(_are_counts(both * size) and largest * size >= 0.5 for size in _sizes(facts, name))
 
 
 def _sizes(facts: Facts, name: str) -> Iterator[int]:
@@ -39,5 +39,6 @@ def _sizes(facts: Facts, name: str) -> Iterator[int]:
 
 
 def _are_counts(numbers: Floats) -> bool:
-    near = np.abs(numbers - np.round(numbers)) <= WHOLE
+    whole = np.round(numbers)
+    near = np.abs(numbers - whole) <= WHOLE * np.maximum(np.abs(whole), 1.0)
     return bool(np.all(near) and np.all(np.abs(numbers) <= LARGEST_COUNT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,9 +10,19 @@ import numpy as np
 
 from gradcheck.diagnosis.causes import BATCH_SIZE_FACTOR, CONSTANT_FACTOR, SIGN_FLIP
 from gradcheck.diagnosis.codes import Code
-from gradcheck.diagnosis.constants import SAME_NUMBER, Constant, is_same, known_constants, matching
+from gradcheck.diagnosis.constants import (
+    BATCH,
+    SAME_NUMBER,
+    Constant,
+    is_same,
+    known_constants,
+    matching,
+)
 from gradcheck.diagnosis.facts import Facts, Sample
 from gradcheck.directions import Floats, norm
+
+# Digits of a factor that are shown.
+FEWEST_DIGITS, MOST_DIGITS = 2, 6
 
 
 @dataclass(frozen=True)
@@ -24,12 +35,14 @@ class Scaled:
     factor: the constant
     constant: which known one that is, up to the sign; None for any other, and for 1
     tries: how many constants it might have been
+    uncertainty: how far the factor may be off, relatively, where it was fitted
     """
 
     array: Floats
     factor: float
     constant: Constant | None
     tries: int
+    uncertainty: float = 0.0
 
     @property
     def is_plain(self) -> bool:
@@ -54,10 +67,16 @@ class Scaled:
             yield SIGN_FLIP
 
     @property
+    def text(self) -> str:
+        """The factor, in as many digits as are known."""
+        known = -math.log10(self.uncertainty) if self.uncertainty > 0.0 else MOST_DIGITS
+        return f"{self.factor:.{min(max(int(known), FEWEST_DIGITS), MOST_DIGITS)}g}"
+
+    @property
     def matches(self) -> str:
         """The factor in words: "-batch", "1/2", "1.7"."""
         if self.constant is None:
-            return f"{self.factor:.6g}"
+            return self.text
         return f"-{self.constant.text}" if self.factor < 0.0 else self.constant.text
 
 
@@ -67,18 +86,43 @@ def scaled(facts: Facts, name: str, base: Floats) -> Scaled | None:
     if fitted is None:
         return None
     slope, uncertainty = fitted
-    factor, constants = 1.0 / slope, known_constants(facts.sizes, facts.args, base.shape)
-    constant, tries = matching(factor, constants, uncertainty)
-    if is_same(factor, 1.0, uncertainty):
-        factor, constant, tries = float(np.sign(factor)), None, 1
-    elif constant is not None:
-        factor = float(np.copysign(constant.value, factor))
+    factor, constant, tries = known_factor(facts, base.shape, 1.0 / slope, uncertainty)
     with np.errstate(over="ignore"):
         array = base / factor
     if not np.all(np.isfinite(array)) or not facts.fits(name, array):
         return None
+    is_known = constant is not None or abs(factor) == 1.0
+    return Scaled(array, factor, constant, tries, 0.0 if is_known else uncertainty)
+
+
+def known_factor(
+    facts: Facts, shape: tuple[int, ...], factor: float, uncertainty: float
+) -> tuple[float, Constant | None, int]:
+    """Return the known number that a factor is, if any, that constant, and how many were tried."""
+    if is_same(factor, 1.0, uncertainty):
+        return float(np.sign(factor)), None, 2
+    constants = known_constants(facts.sizes, facts.args, shape)
+    constant, tries = matching(factor, constants, uncertainty)
+    if constant is not None:
+        factor = float(np.copysign(constant.value, factor))
     # Either sign of each.
-    return Scaled(array, factor, constant, 2 * tries)
+    return factor, constant, 2 * tries
+
+
+def factor_told(found: Scaled, size: int) -> str:
+    """Return what the factor is, in how many entries, and what it may stand for."""
+    where = " in every entry" if size > 1 else ""
+    told = f"{found.text}{where}"
+    constant = found.constant
+    if constant is None or constant.text == f"{constant.value:.6g}":
+        return told
+    if constant.origin:
+        inverse = constant.text.startswith("1/")
+        number = f"{1 / constant.value:.6g} is" if inverse else f"{constant.value:.6g} is"
+        return f"{told}; {number} {'' if constant.is_size else 'also '}{constant.origin}"
+    sign = "-" if found.factor < 0.0 else ""
+    text = constant.text.replace(BATCH, "the batch size")
+    return f"{told}, which is {sign}{text}"
 
 
 def _slope(sample: Sample, base: Floats) -> tuple[float, float] | None:

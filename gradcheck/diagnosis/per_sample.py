@@ -19,7 +19,8 @@ from gradcheck.directions import Floats
 SAME_GRADIENT = 1e-9
 _MIXED = (
     "look for what mixes samples up: an order or index that differs between two arrays, a product "
-    "of sums where a sum of products belongs, a sum along the wrong axis"
+    "of sums where a sum of products belongs, a sum along the wrong axis; or for a term that is "
+    "counted once where the others are summed or averaged"
 )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from gradcheck.diagnosis.causes import MISSING_REGULARISATION, WRONG_REGULARISATION
 from gradcheck.diagnosis.codes import Code
 from gradcheck.diagnosis.constants import SAME_NUMBER
+from gradcheck.diagnosis.factors import Scaled, factor_told, known_factor
 from gradcheck.diagnosis.facts import Explanation, Facts, Sample
 from gradcheck.directions import Floats, norm
 
@@ -126,19 +127,63 @@ def _penalised(facts: Facts, name: str) -> Iterator[Floats]:
         yield wrong.astype(np.float64)
 
 
+def factor_beside_penalty(facts: Facts) -> Iterator[Explanation]:
+    """Propose that all but a penalty is off by a known factor.
+
+    With the claimed gradient c D + k W for D + k W, the true one is the claimed one over c, plus
+    (1 - 1 / c) k W. With c D and no penalty, it is that over c plus k W: which one cannot be told.
+    """
+    for name in facts.failing:
+        claimed, parameter = facts.analytic[name], facts.parameters[name]
+        if not _tells((L2,), facts.samples[name].of(parameter)) or not claimed.any():
+            continue
+        columns = _solved(facts, name, [claimed, parameter], facts.samples[name].values)
+        if columns is None or columns[0] == 0.0:
+            continue
+        factor, constant, tries = known_factor(facts, claimed.shape, 1.0 / columns[0], 0.0)
+        if factor == 1.0 or (constant is None and factor != -1.0):
+            continue
+        repaired = claimed / factor + columns[1] * parameter
+        strength = columns[1] / (1.0 - 1.0 / factor)
+        is_chosen = any(_is_chosen(weight, facts.sizes) for weight in (strength, columns[1]))
+        if not is_chosen or not facts.fits(name, repaired):
+            continue
+        found = Scaled(repaired, factor, constant, tries)
+        yield Explanation(
+            code=found.codes[0],
+            repaired={name: repaired},
+            evidence=f"analytic / numerical is {factor_told(found, claimed.size)} once "
+            f"{strength:+.6g} * W, if the gradient has it, is left out of both; if it has not, "
+            f"{columns[1]:+.6g} * W is missing too, with W for {name}",
+            details={"factor": factor, "matches": found.matches, L2: strength},
+            tries=tries,
+            fitted=True,
+            also=found.codes[1:],
+            alternatives=(MISSING_REGULARISATION.slug,),
+        )
+
+
 def _fitted(facts: Facts, name: str, terms: Sequence[Floats]) -> tuple[list[float], Floats] | None:
     """Return the multiples of the terms that fit the difference, and the gradient with them."""
     sample, claimed = facts.samples[name], facts.analytic[name]
+    solved = _solved(facts, name, terms, sample.values - sample.of(claimed))
+    if solved is None or not all(solved):
+        return None
+    repaired = claimed + sum(w * term for w, term in zip(solved, terms, strict=True))
+    return (solved, repaired) if facts.fits(name, repaired) else None
+
+
+def _solved(
+    facts: Facts, name: str, terms: Sequence[Floats], numbers: Floats
+) -> list[float] | None:
+    """Return the multiples of the terms that add up to numbers at the sampled entries."""
+    sample = facts.samples[name]
     columns = np.array([sample.of(term) for term in terms]).T
     if len(sample.positions) <= len(terms) or np.linalg.matrix_rank(columns) < len(terms):
         return None
     weight = _weights(sample)
-    difference = sample.values - sample.of(claimed)
-    solved = np.linalg.lstsq(columns * weight[:, None], difference * weight, rcond=None)[0]
-    repaired = claimed + sum(w * term for w, term in zip(solved, terms, strict=True))
-    if not np.all(solved) or not facts.fits(name, repaired):
-        return None
-    return [float(w) for w in solved], repaired
+    solved = np.linalg.lstsq(columns * weight[:, None], numbers * weight, rcond=None)[0]
+    return [float(w) for w in solved]
 
 
 def _weights(sample: Sample) -> Floats:

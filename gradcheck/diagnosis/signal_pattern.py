@@ -38,13 +38,16 @@ def signal_pattern(facts: Facts, unexplained: Collection[str]) -> Finding | None
     wrong = [all(name in facts.failing for name in names) for names in layers]
     right = [all(name in facts.passing for name in names) for names in layers]
     depth = sum(wrong)
-    if depth == 0 or not all(wrong[:depth]) or not all(right[depth:]):
+    # Where nothing is right, there is no point that the signal was right at.
+    if not 0 < depth < len(layers) or not all(wrong[:depth]) or not all(right[depth:]):
         return None
     involved = [name for names in layers[:depth] for name in names]
     open_ones = tuple(name for name in involved if name in unexplained)
     if not set(layers[depth - 1]) <= set(open_ones) or not set(unexplained) <= set(open_ones):
         return None
     if not _share_a_signal(facts, layers[depth - 1], chain):
+        return None
+    if not all(_is_of_one_signal(facts, names, chain) for names in layers[:depth]):
         return None
     return _finding(list(chain.layers), depth, open_ones)
 
@@ -68,24 +71,16 @@ def right_signal(facts: Facts, names: Sequence[str]) -> str:
 
 def _finding(layers: Sequence[str], depth: int, names: tuple[str, ...]) -> Finding:
     lower, before = _titled(layers[depth - 1]), " and before" if depth > 1 else ""
-    if depth < len(layers):
-        upper = _titled(layers[depth])
-        signal, right = f"between {upper} and {lower}", f"all from {upper} on is right"
-        suggestion = (
-            f"look at the line that hands the gradient from {upper} down to {lower}, and at the "
-            f"derivative of {lower}'s activation; the lines that form {names[-1]} may be right"
-        )
-    else:
-        signal, right = f"between the loss and {lower}", "nothing is right"
-        suggestion = (
-            f"look at the gradient of the loss at the outputs, and at the derivative of {lower}'s "
-            "activation"
-        )
+    upper = _titled(layers[depth])
     finding = WRONG_UPSTREAM.finding(
-        f"the signal {signal} is wrong: {right}; all in {lower}{before} is wrong, by no common "
-        "factor",
+        f"the signal between {upper} and {lower} is wrong: all from {upper} on is right, all in "
+        f"{lower}{before} is wrong",
         names,
-        {"below": layers[depth - 1], "above": layers[depth] if depth < len(layers) else "loss"},
+        {"below": layers[depth - 1], "above": layers[depth]},
+    )
+    suggestion = (
+        f"look at the line that hands the gradient from {upper} down to {lower}, and at the "
+        f"derivative of {lower}'s activation; the lines that form {names[-1]} may be right"
     )
     return replace(finding, suggestion=suggestion)
 
@@ -166,6 +161,32 @@ def _share_units(facts: Facts, names: Sequence[str], unit_axis: int) -> bool:
         elif claimed.size > 1:
             units.append(wrong.reshape(-1))
     return all(np.array_equal(one, units[0]) for one in units)
+
+
+def _is_of_one_signal(facts: Facts, names: Sequence[str], chain: _Chain) -> bool:
+    """Return whether the claimed gradients of a layer have the form that any signal gives them.
+
+    For one sample dL/dW is its inputs times its delta, and dL/db that delta. Where the gradient
+    cannot be had for one sample, nothing speaks against it.
+    """
+    alone = facts.per_sample()
+    if alone is None:
+        return True
+    matrix = next(n for n in names if alone[n].ndim == 3 and min(alone[n].shape[1:]) >= 1)
+    biases = [name for name in names if name != matrix]
+    return any(
+        _is_outer(weight if axis == 1 else weight.T, bias)
+        for axis in chain.unit_axes
+        for weight, bias in [(alone[matrix][0], alone[biases[0]][0].reshape(-1))]
+    )
+
+
+def _is_outer(weight: Floats, delta: Floats) -> bool:
+    size = norm(delta)
+    if size == 0.0 or weight.shape[1] != delta.size:
+        return True
+    inputs = weight @ (delta / size)
+    return norm(weight - np.outer(inputs, delta / size)) <= RANK_TOLERANCE * norm(weight)
 
 
 def _batch(facts: Facts) -> int | None:

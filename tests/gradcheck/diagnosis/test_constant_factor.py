@@ -189,12 +189,6 @@ def test_a_factor_as_long_as_an_axis_may_be_another_constant(waves, only_error):
     assert found.alternatives == ("batch_size_factor",)
 
 
-def test_the_only_axis_may_be_that_of_the_samples(waves, only_error):
-    found = only_error(waves({"W": (7,)}).checked(times(1 / 7)))
-    assert found.slug == "batch_size_factor"
-    assert found.told.endswith("; 7 is the length of axis 0")
-
-
 @pytest.mark.parametrize("factor", [2.0, -1.0, 8.0])
 def test_a_known_factor_of_a_lone_entry_is_believed(factor, waves, errors):
     for seed in range(10):

@@ -203,8 +203,28 @@ def test_one_more_wrong_entry_is_unexplained(waves, only_error):
         assert only_error(report).slug == "unexplained"
 
 
-def test_a_penalty_beside_a_factor_is_unexplained(waves, only_error):
+def test_a_factor_is_told_where_a_penalty_is_missing_too(waves, only_error):
     report = waves({"W": (3, 4)}).checked(lambda true, _: {"W": 2.0 * true["W"]}, penalty=l2(0.05))
+    found = only_error(report)
+    assert found.slug == "constant_factor"
+    assert found.alternatives == ("missing_regularisation",)
+    assert found.details["factor"] == 2.0
+
+
+def test_a_factor_is_told_where_a_penalty_is_right(waves, only_error):
+    for factor, slug in ((2.0, "constant_factor"), (-1.0, "sign_flip")):
+        problem = waves({"W": (3, 4)})
+        found = only_error(
+            problem.checked(
+                lambda true, p, c=factor: {"W": c * true["W"] + 0.1 * p["W"]}, penalty=l2(0.05)
+            )
+        )
+        assert found.slug == slug
+
+
+def test_no_factor_is_told_beside_a_strength_that_nobody_chose(waves, only_error):
+    penalty = l2(0.0512345678)
+    report = waves({"W": (3, 4)}).checked(lambda true, _: {"W": 2.0 * true["W"]}, penalty=penalty)
     assert only_error(report).slug == "unexplained"
 
 
