@@ -188,8 +188,10 @@ def cause(finding: Finding) -> str:
     factor = finding.details.get("factor")
     if finding.slug not in FACTORS or not isinstance(factor, int | float) or not factor:
         return finding.slug
-    matches = finding.details.get("matches")
-    return f"x{multiple(factor)}" + (f" ({printable(matches)})" if matches else "")
+    matches = printable(finding.details.get("matches") or "")
+    # A number that stands for nothing else has been said.
+    is_name = any(mark.isalpha() for mark in matches)
+    return f"x{multiple(factor)}" + (f" ({matches})" if is_name else "")
 
 
 def multiple(factor: float) -> str:

@@ -95,7 +95,7 @@ def test_the_whole_message_is_shown(output):
         line[1:].strip() for line in section(output, "test_wrong").splitlines() if line[:1] == "E"
     ]
     assert "b: 1 of 2 gradients wrong" in shown[0]
-    assert any(line.startswith("b[") and "analytic" in line for line in shown)
+    assert any(line.startswith("at b") and "analytic" in line for line in shown)
     assert any("seed 0" in line for line in shown)
 
 
