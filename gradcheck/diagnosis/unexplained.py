@@ -71,7 +71,10 @@ def _ratio_words(ratios: Floats, tolerance: float) -> str:
         return f"analytic / numerical is {low:.6g} there"
     if high - low <= tolerance * max(abs(low), abs(high)):
         return f"analytic / numerical is {low:.6g} in each of them"
-    return f"analytic / numerical is between {low:.3g} and {high:.3g} there"
+    texts = f"{low:.3g}", f"{high:.3g}"
+    if texts[0] == texts[1]:
+        texts = f"{low:.9g}", f"{high:.9g}"
+    return f"analytic / numerical is between {texts[0]} and {texts[1]} there"
 
 
 def _rank(matrix: Floats) -> int:
