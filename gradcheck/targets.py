@@ -16,6 +16,8 @@ from gradcheck import importing
 from gradcheck.suggestions import did_you_mean
 
 BUILTIN_MODULES = ("mlp.problems", "mlp.faults", "mlp.functions")
+# Attributes that a message lists.
+MOST_LISTED = 8
 
 
 class TargetError(ValueError):
@@ -234,7 +236,9 @@ def _similar(holder: Any, missing: str) -> str | None:
         [item.attribute for item in checkable(holder, "")] if isinstance(holder, ModuleType) else []
     )
     if here:
-        tips.append(f"can be checked here: {', '.join(here)}")
+        rest = len(here) - MOST_LISTED
+        more = f" and {rest} more, which --list shows" if rest > 0 else ""
+        tips.append(f"can be checked here: {', '.join(here[:MOST_LISTED])}{more}")
     return "  ".join(tips) or None
 
 
