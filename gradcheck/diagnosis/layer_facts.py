@@ -7,7 +7,7 @@ but for `OwnBackward`, which says what that returns.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,13 +201,13 @@ class LayerFacts:
 def below(network: Sequence[LayerFacts], index: int, delta: Floats) -> dict[str, Floats]:
     """Return the gradients of a layer and of all below it, for any delta of that layer.
 
-    A layer that is passed through more than once has the sum of what every pass contributes.
+    A layer that is passed through more than once has the sum of what every pass contributes, of
+    those above with their true deltas.
     """
-    layer = network[index]
-    found = layer.gradients(delta)
-    if index:
-        lower = handed_down(network, index, layer.input_gradient(delta))
-        found |= {n: found[n] + array if n in found else array for n, array in lower.items()}
+    found = _passed_down(network, index, delta)
+    for layer in network[index + 1 :]:
+        if found.keys() & set(layer.names.values()):
+            found = _added(found, layer.gradients(layer.delta))
     return found
 
 
@@ -219,3 +219,48 @@ def handed_down(
         return {}
     lower = network[index - 1]
     return below(network, index - 1, lower.activation.delta(input_gradient))
+
+
+def with_own(
+    network: Sequence[LayerFacts], upstream: Floats, own: Collection[str]
+) -> dict[str, Floats]:
+    """Return the gradients that the own backwards of some layers make, those of others being right.
+
+    {} where one of them does not return them all.
+
+    Parameters
+    ----------
+    upstream: of the last layer
+    own: names of the layers whose backward is asked
+    """
+    found: dict[str, Floats] = {}
+    for index in reversed(range(len(network))):
+        layer = network[index]
+        if layer.name in own:
+            signal, returned = layer.own.at(upstream)
+            gradients = {layer.names[key]: array for key, array in returned.items()}
+            if len(gradients) < len(layer.names) or (signal is None and index):
+                return {}
+        else:
+            delta = layer.activation.delta(upstream)
+            gradients = layer.gradients(delta)
+            signal = layer.input_gradient(delta) if index else None
+        found = _added(found, gradients)
+        if signal is not None:
+            upstream = signal
+    return found
+
+
+def _passed_down(network: Sequence[LayerFacts], index: int, delta: Floats) -> dict[str, Floats]:
+    """Return what one pass down from a layer contributes to every gradient."""
+    layer = network[index]
+    found = layer.gradients(delta)
+    if index:
+        signal = layer.input_gradient(delta)
+        lower = network[index - 1].activation.delta(signal)
+        found = _added(found, _passed_down(network, index - 1, lower))
+    return found
+
+
+def _added(one: Mapping[str, Floats], other: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {**one, **{n: one[n] + array if n in one else array for n, array in other.items()}}

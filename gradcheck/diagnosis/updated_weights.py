@@ -20,6 +20,10 @@ def updated_weights(facts: Facts) -> Iterator[Explanation]:
     """Yield the steps that explain the signals: of all layers, or of one of them."""
     if not facts.failing or not facts.network:
         return
+    names = [layer.name for layer in facts.network]
+    if len(set(names)) < len(names):
+        # What a step does to the passes through one layer depends on when it is taken.
+        return
     truths = true_gradients(facts)
     for index in reversed(range(1, len(facts.network))):
         step = _step(facts, truths, index)
