@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.diagnosis.activations import Activation
+from gradcheck.diagnosis.asking import quiet
 from gradcheck.diagnosis.linear_parts import Dense, Identity, LinearPart
 from gradcheck.diagnosis.slopes import Differentiator
 from gradcheck.directions import Floats, norm
@@ -21,7 +22,7 @@ from gradcheck.directions import Floats, norm
 # An activation is known elsewhere if it is known where the network is, up to this.
 SAME = 1e-12
 # Samples that a backward may be called with one by one.
-MOST_SAMPLES = 1_000
+MOST_SAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class OwnBackward:
         """
         given = self.inputs if inputs is None else inputs
         try:
-            with np.errstate(all="ignore"):
+            with quiet():
                 _, cache = self.layer.forward(copy.deepcopy(dict(self.parameters)), given.copy())
                 input_gradient, gradients = self.layer.backward(cache, upstream.copy())
                 found = {name: np.array(gradients[name], float) for name in self.parameters}
@@ -153,7 +154,7 @@ class LayerFacts:
             return self._activated(preactivations + t)
 
         try:
-            with np.errstate(all="ignore"):
+            with quiet():
                 return Differentiator(line).slope(line)
         except Exception:
             return None
@@ -161,9 +162,9 @@ class LayerFacts:
     def activated(self, preactivations: Floats) -> Floats | None:
         """Return f at other pre-activations, entry by entry; None where nobody can tell."""
         try:
-            if self.activation.slopes is None or not self._is_known(self.preactivations):
-                return None
-            with np.errstate(all="ignore"):
+            with quiet():
+                if self.activation.slopes is None or not self._is_known(self.preactivations):
+                    return None
                 return self._activated(preactivations)
         except Exception:
             return None

@@ -1,5 +1,8 @@
 """Whole checks of networks that show their layers: the fault is told where it is, or not at all."""
 
+import sys
+import time
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -240,3 +243,141 @@ def test_a_measured_derivative_is_told_in_a_sentence_with_one_comma():
     report = Net([Fourth("l1", 4, 5), Dense("l2", 5, 3, is_last=True)]).checked()
     assert told(report) == {("wrong_activation_derivative", "l1", L1)}
     assert "and so on, which gives l1.weight" in report.findings[0].evidence
+
+
+# What check_layers finds is blamed only on layers that the gradient comes from.
+
+
+def noisy(array):
+    """Return it with errors that no cause explains."""
+    return array * (1 + 0.1 * np.cos(np.arange(array.size).reshape(array.shape)))
+
+
+def noisy_weight(signal, gradients):
+    return signal, gradients | {"weight": noisy(gradients["weight"])}
+
+
+def test_a_signal_that_no_cause_explains_is_blamed_on_the_layer_that_hands_it_down():
+    report = three(second=lambda signal, g: (noisy(signal), {**g, "bias": 2 * g["bias"]})).checked()
+    assert ("wrong_upstream", "l2", L1) in told(report)
+
+
+@pytest.mark.parametrize(
+    "unused",
+    [{"second": handing_down(np.abs)}, {"first": lambda s, g: (s, {**g, "weight": 2 * g["bias"]})}],
+    ids=["what l2 hands down", "the weight of l1"],
+)
+def test_layers_that_the_gradient_is_not_made_by_are_not_blamed(unused):
+    used = three(first=lambda s, g: (s, {key: noisy(array) for key, array in g.items()}))
+    shown = three(**unused)
+    report = shown.checked(used.gradient)
+    assert {name for f in report.findings for name in f.parameters} == set(L1)
+    assert all("by itself" not in finding.evidence for finding in report.findings)
+    assert {finding.layer for finding in report.findings} <= {None, "l1"}
+
+
+def test_a_layer_that_fails_by_itself_is_blamed_before_what_it_inherits():
+    report = three(noisy_weight, lambda s, g: (noisy(s), {**g, "bias": noisy(g["bias"])})).checked()
+    by_name = {name: f for f in report.findings for name in f.parameters}
+    assert (by_name["l1.weight"].layer, by_name["l1.bias"].layer) == ("l1", "l2")
+    assert by_name["l2.bias"].layer == "l2"
+
+
+def test_a_loss_that_is_wrong_by_itself_is_told_when_nothing_else_is():
+    report = three(loss=lambda gradient: gradient * np.abs(gradient)).checked()
+    (finding,) = report.findings
+    assert (finding.slug, finding.layer, finding.parameters) == (
+        "wrong_upstream",
+        None,
+        L1 + L2 + L3,
+    )
+    assert finding.evidence.startswith("the loss's own gradient at the outputs is wrong: ")
+
+
+def test_a_loss_that_is_wrong_but_not_used_is_not_told():
+    shown = three(noisy_weight, loss=lambda gradient: gradient * np.abs(gradient))
+    report = shown.checked(three(noisy_weight).gradient)
+    assert {(f.layer, f.parameters) for f in report.findings} == {("l1", ("l1.weight",))}
+    assert "loss's own" not in report.findings[0].evidence
+
+
+# The code under test may hang, exit or warn when a diagnosis calls it.
+
+
+class OneSample(Dense):
+    """A wrong derivative, and something else for a batch of one sample."""
+
+    def __init__(self, *given, alone, **more):
+        super().__init__(*given, **more)
+        self.alone = alone
+
+    def backward(self, cache, upstream):
+        inputs, weight, z = cache
+        if len(inputs) == 1:
+            self.alone()
+        delta = upstream * (1 - np.tanh(z) ** 4)
+        return delta @ weight.T, {"weight": inputs.T @ delta, "bias": delta.sum(axis=0)}
+
+
+def hang():
+    time.sleep(60)
+
+
+def leave():
+    sys.exit(1)
+
+
+def warn():
+    warnings.warn("a batch of one", stacklevel=1)
+
+
+def with_one_sample(alone):
+    first = OneSample("l1", 4, 5, alone=alone)
+    return Net([first, Dense("l2", 5, 5), Dense("l3", 5, 3, is_last=True)])
+
+
+@pytest.mark.parametrize("alone", [hang, leave])
+def test_a_backward_that_hangs_or_exits_for_one_sample_does_not_end_the_check(alone):
+    started = time.perf_counter()
+    report = with_one_sample(alone).checked(timeout=0.3)
+    assert time.perf_counter() - started < 20
+    assert report.verdict == "fail"
+    assert {name for f in report.findings for name in f.parameters} == set(L1)
+
+
+def test_what_the_code_warns_of_when_a_diagnosis_calls_it_is_kept_quiet():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        report = with_one_sample(warn).checked()
+    assert told(report) == {("wrong_activation_derivative", "l1", L1)}
+    assert not caught
+
+
+def test_an_interrupt_during_a_diagnosis_comes_through():
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        with_one_sample(interrupt).checked()
+
+
+def test_layers_are_not_called_for_every_sample_of_a_large_batch():
+    calls = []
+    net = with_one_sample(lambda: calls.append(1))
+    assert net.checked(samples=40).verdict == "fail"
+    assert calls
+    calls.clear()
+    assert net.checked(samples=300).verdict == "fail"
+    assert calls == []
+
+
+def test_a_slow_layer_without_a_formula_does_not_outlast_the_budget():
+    class Slow(Normalising):
+        def forward(self, parameters, inputs):
+            time.sleep(0.002)
+            return super().forward(parameters, np.real(inputs))
+
+    layers = [Dense("l1", 4, 12), Slow("norm", 12), Dense("l3", 12, 3, is_last=True)]
+    started = time.perf_counter()
+    assert Net(layers).checked(budget=2.5, samples=40).verdict == "fail"
+    assert time.perf_counter() - started < 5
