@@ -23,6 +23,10 @@ class Budget:
         self._clock = clock or time.monotonic
         self._end = None if seconds is None else self._clock() + seconds
 
+    def left(self) -> float | None:
+        """Return how many seconds are left, None for all the time in the world."""
+        return None if self._end is None else max(0.0, self._end - self._clock())
+
     def is_spent(self) -> bool:
         """Return whether the time is over."""
         return self._end is not None and self._clock() >= self._end

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 
 from gradcheck.budget import Budget
+from gradcheck.diagnosis.asking import Asker
 from gradcheck.diagnosis.diagnose import Diagnosis, diagnose
 from gradcheck.diagnosis.discrete import counted
 from gradcheck.diagnosis.gathering import gather
@@ -55,19 +57,25 @@ def diagnosis_of(
         layer_of=layer_of,
         seed=seed,
     )
-    facts = replace(with_samples(facts, evaluator, budget), network=_network(evaluator, found))
-    proof = Proof(
-        *(evaluator, conditions, found.parameters, kept_back, found.effect, seed),
-        counted=counted(facts),
-    )
-    return blamed_on_layers(diagnose(facts, proof), evaluator, seed)
+    facts = with_samples(facts, evaluator, budget)
+    with closing(Asker(evaluator.another_caller, budget)) as asker:
+        facts = replace(facts, network=_network(evaluator, found, asker))
+        proof = Proof(
+            *(evaluator, conditions, found.parameters, kept_back, found.effect, seed),
+            counted=counted(facts),
+        )
+        diagnosis = diagnose(facts, proof)
+        if budget.is_spent():
+            return diagnosis
+        return blamed_on_layers(diagnosis, evaluator, facts, asker, seed=seed, budget=budget)
 
 
-def _network(evaluator: Evaluator, found: Measurements) -> tuple[LayerFacts, ...]:
+def _network(evaluator: Evaluator, found: Measurements, asker: Asker) -> tuple[LayerFacts, ...]:
     """Return what every layer saw, () where the problem does not show its layers."""
     problem = evaluator.problem
     if problem.network is None or len(problem.args) != 2:
         return ()
     parameters = {name: a.astype(np.float64) for name, a in evaluator.original.items()}
     inputs, targets = problem.args
-    return network_facts(problem.network, parameters, inputs, targets, float(found.noise.value))
+    loss = float(found.noise.value)
+    return network_facts(problem.network, parameters, inputs, targets, loss, asker=asker)

@@ -44,6 +44,7 @@ class Evaluator:
     working: what the user's code gets: copies, or for an in-place problem the live arrays
     skipped: names of leaves without a derivative (integers, booleans, text), handed on as copies
     complex_names: names of the complex parameters
+    reseed, timeout: how the user's functions are called
     bounds: outside of which the user's functions are never called
     evaluations, gradient_calls: calls of the user's code so far
     loss_first: whether a gradient counts only right after the loss at the same parameters, as from
@@ -65,7 +66,8 @@ class Evaluator:
     ) -> None:
         self.problem = problem
         self._options = reseed, timeout, bounds
-        self._caller = Caller(reseed, timeout)
+        self.reseed, self.timeout = reseed, timeout
+        self._caller = self.another_caller()
         self._given = flatten(problem.parameters)
         taken = {
             name: usable_array(name, leaf, live=problem.in_place)
@@ -93,6 +95,10 @@ class Evaluator:
     def with_args(self, args: tuple[Any, ...]) -> Evaluator:
         """Return an evaluator of the same functions at the same parameters on other data."""
         return Evaluator(replace(self.problem, args=args), *self._options)
+
+    def another_caller(self) -> Caller:
+        """Return what makes calls like those of the problem's functions."""
+        return Caller(self.reseed, self.timeout)
 
     def dtype_of(self, name: str) -> np.dtype[Any]:
         """Return the dtype of a parameter as the user gave it."""

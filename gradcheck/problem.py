@@ -108,10 +108,25 @@ def as_problem(candidate: Any, name: str | None = None) -> Problem:
 
 
 def network_layers(network: Any) -> dict[str, list[str]]:
-    """Return the parameter names of each layer of a network: ``layer.name`` dot parameter."""
-    return {
-        layer.name: [f"{layer.name}.{key}" for key in layer.parameters] for layer in network.layers
-    }
+    """Return the parameter names of each layer of a network: ``layer.name`` dot parameter.
+
+    Raises
+    ------
+    TypeError
+        when it has no list of layers, or one of them no name or no dict of parameters
+    """
+    layers = getattr(network, "layers", None)
+    if not isinstance(layers, list | tuple):
+        got = f"layers={_short(layers)}" if hasattr(network, "layers") else _short(network)
+        raise TypeError(f"network must have a list of layers, got {got}")
+    for place, layer in enumerate(layers):
+        name, held = (getattr(layer, key, None) for key in ("name", "parameters"))
+        if not isinstance(name, str) or not isinstance(held, Mapping):
+            raise TypeError(
+                f"network.layers[{place}] must have a name and a dict of parameters, "
+                f"got {_short(layer)}"
+            )
+    return {layer.name: [f"{layer.name}.{key}" for key in layer.parameters] for layer in layers}
 
 
 def _short(value: object) -> str:

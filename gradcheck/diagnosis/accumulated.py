@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
-from gradcheck.diagnosis.causes import ACCUMULATED_TWICE, CONSTANT_FACTOR
+from gradcheck.diagnosis.causes import ACCUMULATED_TWICE, CONSTANT_FACTOR, WRONG_UPSTREAM
 from gradcheck.diagnosis.facts import Explanation, Facts
 from gradcheck.diagnosis.layer_facts import LayerFacts
 from gradcheck.diagnosis.matching import (
-    MET,
     explanation,
+    is_right,
     listed,
     matched,
     meets,
     true_gradients,
 )
-from gradcheck.directions import Floats, norm
+from gradcheck.directions import Floats
 
 
 def accumulated(facts: Facts) -> Iterator[Explanation]:
-    """Yield the layers that are right by themselves and whose gradients are all there twice."""
+    """Yield the layers that are right by themselves and whose gradients are all there twice.
+
+    Not where the lowest is one of several: the signal may be there twice, from one of them down.
+    """
     if not facts.failing or not facts.network or not _is_loss_right(facts.network[-1]):
         return
     truths = true_gradients(facts)
-    layers = [layer for layer in facts.network if _is_doubled(facts, truths, layer)]
+    layers = [
+        layer
+        for index, layer in enumerate(facts.network)
+        if _is_doubled(facts, truths, layer) and _is_signal_right(facts, index)
+    ]
+    lowest = next((layer for layer in facts.network if layer.names), None)
+    if len(layers) > 1 and lowest in layers:
+        return
     doubled = {name: 2 * truths[name] for layer in layers for name in layer.names.values()}
     if (match := matched(facts, truths, doubled)) is not None:
         names = [layer.name for layer in layers]
@@ -33,14 +44,24 @@ def accumulated(facts: Facts) -> Iterator[Explanation]:
             match,
             f"the network has twice what {own} in {listed(names)}",
             names[0] if len(names) == 1 else None,
-            alternatives=(CONSTANT_FACTOR.slug,),
+            alternatives=_alternatives(is_lowest=lowest in layers),
         )
 
 
+def _alternatives(*, is_lowest: bool) -> tuple[str, ...]:
+    """Return what else may be meant: below the lowest layer nothing shows what the signal is."""
+    return (CONSTANT_FACTOR.slug, *([WRONG_UPSTREAM.slug] if is_lowest else []))
+
+
 def _is_loss_right(last: LayerFacts) -> bool:
-    given, true = last.loss_gradient, last.upstream
-    return (
-        given is not None and given.shape == true.shape and norm(given - true) <= MET * norm(true)
+    return is_right(last.loss_gradient, last.upstream)
+
+
+def _is_signal_right(facts: Facts, index: int) -> bool:
+    """Return whether the layers above, each by itself, hand down the true signal."""
+    return all(
+        is_right(upper.own.at(upper.upstream)[0], lower.upstream)
+        for lower, upper in pairwise(facts.network[index:])
     )
 
 
@@ -50,8 +71,7 @@ def _is_doubled(facts: Facts, truths: Mapping[str, Floats], layer: LayerFacts) -
     return bool(layer.names) and all(
         name in facts.failing
         and key in own
-        and own[key].shape == truths[name].shape
-        and norm(own[key] - truths[name]) <= MET * norm(truths[name])
+        and is_right(own[key], truths[name])
         and meets(facts.analytic[name], 2 * truths[name], truths[name])
         for key, name in layer.names.items()
     )

@@ -87,7 +87,7 @@ def _measured(layer: LayerFacts, slopes: Floats) -> WrongDelta | None:
     z, used, true = (float(array[place]) for array in (layer.preactivations, factor, slopes))
     return WrongDelta(
         WRONG_ACTIVATION_DERIVATIVE,
-        f"{used:.6g} for f'({z:.6g}) = {true:.6g}, and so on,",
+        f"{used:.6g} for f'({z:.6g}) = {true:.6g}, and so on",
         layer.upstream * factor,
         _multiples(factor, slopes),
         {"z": z, "used": used, "true": true},

@@ -18,8 +18,10 @@ from gradcheck.directions import Floats, norm
 DIRECTIONS = 3
 # Fits count where they leave no more than this.
 FITTING = 1e-7
-# Units of a layer whose outputs depend on each other, at most: it takes two directions for each.
+# Units of a layer whose outputs depend on each other, at most, and calls for their derivatives: it
+# takes two directions for each.
 MOST_MIXED = 64
+MOST_CALLS = 4_000
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,10 @@ def read_activation(
         return Activation(slopes)
     if len(shape) != 2 or shape[1 - sample_axis] > MOST_MIXED:
         return None
-    jacobian = _per_sample(*directions(2 * shape[1 - sample_axis]), sample_axis)
+    count = 2 * shape[1 - sample_axis]
+    if count * sum(differentiator.calls for differentiator in differentiators) > MOST_CALLS:
+        return None
+    jacobian = _per_sample(*directions(count), sample_axis)
     return None if jacobian is None else Activation(None, jacobian, sample_axis)
 
 

@@ -7,13 +7,14 @@ but for `OwnBackward`, which says what that returns.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradcheck.diagnosis.activations import Activation
+from gradcheck.diagnosis.asking import quiet
 from gradcheck.diagnosis.linear_parts import Dense, Identity, LinearPart
 from gradcheck.diagnosis.slopes import Differentiator
 from gradcheck.directions import Floats, norm
@@ -21,7 +22,7 @@ from gradcheck.directions import Floats, norm
 # An activation is known elsewhere if it is known where the network is, up to this.
 SAME = 1e-12
 # Samples that a backward may be called with one by one.
-MOST_SAMPLES = 1_000
+MOST_SAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class OwnBackward:
         """
         given = self.inputs if inputs is None else inputs
         try:
-            with np.errstate(all="ignore"):
+            with quiet():
                 _, cache = self.layer.forward(copy.deepcopy(dict(self.parameters)), given.copy())
                 input_gradient, gradients = self.layer.backward(cache, upstream.copy())
                 found = {name: np.array(gradients[name], float) for name in self.parameters}
@@ -153,7 +154,7 @@ class LayerFacts:
             return self._activated(preactivations + t)
 
         try:
-            with np.errstate(all="ignore"):
+            with quiet():
                 return Differentiator(line).slope(line)
         except Exception:
             return None
@@ -161,9 +162,9 @@ class LayerFacts:
     def activated(self, preactivations: Floats) -> Floats | None:
         """Return f at other pre-activations, entry by entry; None where nobody can tell."""
         try:
-            if self.activation.slopes is None or not self._is_known(self.preactivations):
-                return None
-            with np.errstate(all="ignore"):
+            with quiet():
+                if self.activation.slopes is None or not self._is_known(self.preactivations):
+                    return None
                 return self._activated(preactivations)
         except Exception:
             return None
@@ -201,13 +202,13 @@ class LayerFacts:
 def below(network: Sequence[LayerFacts], index: int, delta: Floats) -> dict[str, Floats]:
     """Return the gradients of a layer and of all below it, for any delta of that layer.
 
-    A layer that is passed through more than once has the sum of what every pass contributes.
+    A layer that is passed through more than once has the sum of what every pass contributes, of
+    those above with their true deltas.
     """
-    layer = network[index]
-    found = layer.gradients(delta)
-    if index:
-        lower = handed_down(network, index, layer.input_gradient(delta))
-        found |= {n: found[n] + array if n in found else array for n, array in lower.items()}
+    found = _passed_down(network, index, delta)
+    for layer in network[index + 1 :]:
+        if found.keys() & set(layer.names.values()):
+            found = _added(found, layer.gradients(layer.delta))
     return found
 
 
@@ -219,3 +220,48 @@ def handed_down(
         return {}
     lower = network[index - 1]
     return below(network, index - 1, lower.activation.delta(input_gradient))
+
+
+def with_own(
+    network: Sequence[LayerFacts], upstream: Floats, own: Collection[str]
+) -> dict[str, Floats]:
+    """Return the gradients that the own backwards of some layers make, those of others being right.
+
+    {} where one of them does not return them all.
+
+    Parameters
+    ----------
+    upstream: of the last layer
+    own: names of the layers whose backward is asked
+    """
+    found: dict[str, Floats] = {}
+    for index in reversed(range(len(network))):
+        layer = network[index]
+        if layer.name in own:
+            signal, returned = layer.own.at(upstream)
+            gradients = {layer.names[key]: array for key, array in returned.items()}
+            if len(gradients) < len(layer.names) or (signal is None and index):
+                return {}
+        else:
+            delta = layer.activation.delta(upstream)
+            gradients = layer.gradients(delta)
+            signal = layer.input_gradient(delta) if index else None
+        found = _added(found, gradients)
+        if signal is not None:
+            upstream = signal
+    return found
+
+
+def _passed_down(network: Sequence[LayerFacts], index: int, delta: Floats) -> dict[str, Floats]:
+    """Return what one pass down from a layer contributes to every gradient."""
+    layer = network[index]
+    found = layer.gradients(delta)
+    if index:
+        signal = layer.input_gradient(delta)
+        lower = network[index - 1].activation.delta(signal)
+        found = _added(found, _passed_down(network, index - 1, lower))
+    return found
+
+
+def _added(one: Mapping[str, Floats], other: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {**one, **{n: one[n] + array if n in one else array for n, array in other.items()}}

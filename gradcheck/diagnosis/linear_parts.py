@@ -20,9 +20,9 @@ Preactivation = Callable[[Mapping[str, Any], Any], Any]
 
 # A formula is a layer's own where both give the same numbers up to this.
 SAME = 1e-12
-# Entries of parameters and inputs that a layer without a known formula may have, and numbers in
-# the matrix of all derivatives: beyond, it would take too long to be worth it.
-MOST_ENTRIES = 4_000
+# Calls that the derivatives by all parameters and inputs of a layer without a known formula may
+# take, and numbers in the matrix of them: beyond, it would take too long to be worth it.
+MOST_CALLS = 4_000
 MOST_DERIVATIVES = 8_000_000
 
 
@@ -173,7 +173,7 @@ def linear_part(
         if _is_formula(form, preactivation, parameters, inputs, generator):
             return form
     entries = inputs.size + sum(array.size for array in parameters.values())
-    if entries > MOST_ENTRIES or entries * z.size > MOST_DERIVATIVES:
+    if entries * differentiator.calls > MOST_CALLS or entries * z.size > MOST_DERIVATIVES:
         return None
     return Jacobians(preactivation, parameters, inputs, differentiator)
 

@@ -15,6 +15,10 @@ from gradcheck.directions import Floats, norm
 MET = 1e-6
 # ... and of the error that it has to explain no more than this.
 EXPLAINED = 1e-3
+# A prediction says that a gradient is wrong where it is off by this much of the true one.
+CHANGED = 1e-3
+# Signals and gradients are right where they are to this, relative to the true ones.
+RIGHT = 1e-6
 # Parameters named in evidence.
 MOST_NAMED = 4
 
@@ -65,10 +69,17 @@ def matched(
     """Return the failing parameters whose gradient is the predicted one.
 
     None unless one of them is among the topmost of those that the prediction speaks of: what a
-    cause does to a layer, it does there first.
+    cause does to a layer, it does there first. Those that it says are wrong, and are right, count.
     """
-    speaks_of = [name for name in facts.failing if name in predicted and name in truths]
-    met = [n for n in speaks_of if meets(facts.analytic[n], predicted[n], truths[n])]
+    known = [name for name in predicted if name in truths]
+    failing = [name for name in facts.failing if name in known]
+    met = [n for n in failing if meets(facts.analytic[n], predicted[n], truths[n])]
+    refuted = [
+        name
+        for name in facts.passing
+        if name in known and norm(predicted[name] - truths[name]) > CHANGED * norm(truths[name])
+    ]
+    speaks_of = [*failing, *refuted]
     if not met:
         return None
     places = {
@@ -83,6 +94,13 @@ def matched(
         if norm(predicted[name])
     ]
     return Match(repaired, max(residuals, default=0.0))
+
+
+def is_right(found: Floats | None, true: Floats) -> bool:
+    """Return whether what a backward returned is the true array, up to rounding."""
+    return (
+        found is not None and found.shape == true.shape and norm(found - true) <= RIGHT * norm(true)
+    )
 
 
 def same_predictions(one: Mapping[str, Floats], other: Mapping[str, Floats]) -> bool:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from gradcheck.diagnosis.activations import Activation, read_activation
+from gradcheck.diagnosis.asking import AskedLayer, AskedLoss, Asker, quiet
 from gradcheck.diagnosis.layer_facts import LayerFacts, OwnBackward, below
 from gradcheck.diagnosis.linear_parts import Identity, Preactivation, linear_part
-from gradcheck.diagnosis.slopes import STEPS, Differentiator, Line, entry_lines
+from gradcheck.diagnosis.loss_gradient import loss_gradient
+from gradcheck.diagnosis.slopes import Differentiator, Line
 from gradcheck.directions import Floats, norm
 from gradcheck.layer_parts import forward, known_loss, own_parameters
 
@@ -20,8 +22,6 @@ from gradcheck.layer_parts import forward, known_loss, own_parameters
 SAME_LOSS = 1e-6
 # The facts are believed where the slope of the loss that follows from them is right to this.
 BELIEVED = 1e-6
-# Calls of the loss at the outputs that may be spent on its derivative by all of them.
-MOST_CALLS = 60_000
 # Of the directions: from no number that a check seeds its own with.
 SEED = 20_240_229
 
@@ -94,7 +94,13 @@ def _size(array: Floats) -> float:
 
 
 def network_facts(
-    network: Any, parameters: Mapping[str, Floats], inputs: Any, targets: Any, loss: float
+    network: Any,
+    parameters: Mapping[str, Floats],
+    inputs: Any,
+    targets: Any,
+    loss: float,
+    *,
+    asker: Asker | None = None,
 ) -> tuple[LayerFacts, ...]:
     """Return what is true of every layer, first to last, at the point of a check.
 
@@ -104,6 +110,7 @@ def network_facts(
     parameters: by full name, "layer2.weight"
     inputs, targets: the data
     loss: the user's loss, which the network's has to be
+    asker: calls the layers, now and when more is asked of the facts
 
     Returns
     -------
@@ -112,26 +119,34 @@ def network_facts(
         where the loss does not have the slope that follows from all this
     """
     try:
-        with np.errstate(all="ignore"):
-            return _facts(network, parameters, inputs, targets, loss)
+        with quiet():
+            return _facts(network, parameters, inputs, targets, loss, asker=asker or Asker())
     except Exception:
         # What the user's code makes of these calls is its own affair.
         return ()
 
 
 def _facts(
-    network: Any, parameters: Mapping[str, Floats], inputs: Any, targets: Any, loss: float
+    network: Any,
+    parameters: Mapping[str, Floats],
+    inputs: Any,
+    targets: Any,
+    loss: float,
+    *,
+    asker: Asker,
 ) -> tuple[LayerFacts, ...]:
-    at_outputs = known_loss(network)
-    if at_outputs is None:
+    known = known_loss(network)
+    if known is None:
         return ()
-    seen = _forward(network, parameters, inputs)
+    at_outputs = AskedLoss(known, asker)
+    seen = _forward(network, parameters, inputs, asker)
     outputs = seen[-1].outputs
     if not abs(float(at_outputs.value(outputs.copy(), targets)) - loss) <= SAME_LOSS * abs(loss):
         return ()
     value = partial(_value, at_outputs, targets)
     generator = np.random.default_rng(SEED)
-    upstream = _gradient(value, outputs, generator)
+    gradient = partial(at_outputs.gradient, targets=targets)
+    upstream = loss_gradient(value, gradient, outputs, generator)
     found: list[LayerFacts] = []
     for one in reversed(seen):
         facts = _layer_facts(one, upstream, generator) if upstream is not None else None
@@ -143,32 +158,37 @@ def _facts(
     if not _is_right(seen, found, value, generator):
         return ()
     own = np.array(at_outputs.gradient(outputs.copy(), targets), float)
-    hidden = [_with_loss_upstream(facts, value, outputs, generator) for facts in found[:-1]]
+    hidden = [
+        _with_loss_upstream(facts, (value, gradient), outputs, generator) for facts in found[:-1]
+    ]
     return (*hidden, replace(found[-1], loss_gradient=own, loss_upstream=found[-1].upstream))
 
 
 def _with_loss_upstream(
     facts: LayerFacts,
-    value: Callable[[Any], Any],
+    loss: tuple[Callable[[Any], Any], Callable[[Any], Any]],
     outputs: Floats,
     generator: np.random.Generator,
 ) -> LayerFacts:
     """Return a hidden layer with the gradient that the loss would have at its outputs."""
     if facts.outputs.shape != outputs.shape:
         return facts
-    return replace(facts, loss_upstream=_gradient(value, facts.outputs, generator))
+    return replace(facts, loss_upstream=loss_gradient(*loss, facts.outputs, generator))
 
 
 def _value(at_outputs: Any, targets: Any, outputs: Any) -> Any:
     return np.asarray(at_outputs.value(outputs, targets)).reshape(())
 
 
-def _forward(network: Any, parameters: Mapping[str, Floats], inputs: Any) -> list[_Seen]:
+def _forward(
+    network: Any, parameters: Mapping[str, Floats], inputs: Any, asker: Asker
+) -> list[_Seen]:
     signal = np.array(inputs)
     if signal.dtype.kind == "f":
         signal = signal.astype(np.float64)
     seen = []
-    for layer, held in own_parameters(network, None):
+    for one, held in own_parameters(network, None):
+        layer = AskedLayer(one, asker)
         names = {key: f"{layer.name}.{key}" for key in held}
         own = {key: np.array(parameters[name], np.float64) for key, name in names.items()}
         outputs = forward(layer, {key: a.copy() for key, a in own.items()}, signal.copy())[0]
@@ -176,18 +196,6 @@ def _forward(network: Any, parameters: Mapping[str, Floats], inputs: Any) -> lis
         seen.append(_Seen(layer, names, own, signal, outputs))
         signal = outputs
     return seen
-
-
-def _gradient(
-    function: Callable[[Any], Any], at: Floats, generator: np.random.Generator
-) -> Floats | None:
-    """Return the gradient of a scalar function entry by entry, None where that takes too long."""
-    direction = generator.standard_normal(at.shape) * (_size(at) or 1.0)
-    differentiator = Differentiator(lambda t: function(at + t * direction))
-    if at.size * (1 if differentiator.is_complex else 6 * len(STEPS)) > MOST_CALLS:
-        return None
-    slopes = [differentiator.slope(line) for line in entry_lines(at, function)]
-    return np.array(slopes, np.float64).reshape(at.shape)
 
 
 def _layer_facts(

@@ -58,7 +58,7 @@ def _per_sample(
 
 
 def _gradient_alone(evaluator: Evaluator, names: Sequence[str]) -> dict[str, Floats]:
-    """Return the gradient for one sample; {} where it raises or takes too long."""
+    """Return the gradient for one sample; {} where it raises, takes too long or exits."""
     try:
         # A variance over one sample is our doing; its user need not be warned of it.
         with warnings.catch_warnings():

@@ -96,6 +96,11 @@ class Differentiator:
         if ours is not None:
             self.is_complex = _agree(ours, difference_slope(trial))
 
+    @property
+    def calls(self) -> int:
+        """How many calls of the function a derivative takes."""
+        return 1 if self.is_complex else 2 * len(SIXTH_ORDER) * len(STEPS)
+
     def slope(self, line: Line) -> Floats:
         """Return the derivative at 0."""
         if self.is_complex and (slope := complex_slope(line)) is not None:

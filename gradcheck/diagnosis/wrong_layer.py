@@ -105,7 +105,9 @@ def _same_as_another(
         twins = [
             other
             for other in facts.passing
-            if np.array_equal(facts.analytic[other], claimed)
+            # Of one layer, they may be sums of the same numbers by a mistake in either.
+            if facts.layer_of[other] != facts.layer_of[name]
+            and np.array_equal(facts.analytic[other], claimed)
             and claimed.size >= ENTRIES
             and np.ptp(claimed) > 0
         ]

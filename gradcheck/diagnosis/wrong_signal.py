@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from gradcheck.diagnosis.causes import (
     WRONG_UPSTREAM,
 )
 from gradcheck.diagnosis.facts import Explanation, Facts
-from gradcheck.diagnosis.layer_facts import LayerFacts, handed_down
-from gradcheck.diagnosis.matching import MET, explanation, matched, true_gradients
+from gradcheck.diagnosis.layer_facts import LayerFacts, handed_down, with_own
+from gradcheck.diagnosis.matching import MET, explanation, is_right, matched, true_gradients
 from gradcheck.diagnosis.softmax_diagonal import softmax_diagonal
 from gradcheck.diagnosis.upstream_ignored import upstream_ignored
 from gradcheck.directions import Floats, norm
@@ -34,24 +35,40 @@ def wrong_signal(facts: Facts) -> Iterator[Explanation]:
         layer = facts.network[index]
         if layer.name in told and not layer.names:
             continue
-        candidates = list(_candidates(facts, truths, index))
-        for phrase, signal in candidates:
-            if signal.shape != layer.inputs.shape:
-                continue
-            match = matched(facts, truths, handed_down(facts.network, index, signal))
+        candidates = list(_candidates(facts, index))
+        for one in candidates:
+            match = matched(facts, truths, one.predicted)
             if match is not None:
+                said = f"{layer.name} hands down {one.phrase}"
                 yield explanation(
-                    *(WRONG_UPSTREAM, match, f"{layer.name} hands down {phrase}", layer.name),
+                    *(WRONG_UPSTREAM, match, said, layer.name),
                     tries=len(candidates),
-                    alternatives=_multiples(layer, signal),
+                    alternatives=_multiples(layer, one.signal),
                 )
                 break
 
 
-def _candidates(
-    facts: Facts, truths: Mapping[str, Floats], index: int
-) -> Iterator[tuple[str, Floats]]:
+@dataclass(frozen=True)
+class _Candidate:
+    """What a layer may hand down, in words and numbers, and the gradients that this makes."""
+
+    phrase: str
+    signal: Floats
+    predicted: Mapping[str, Floats]
+
+
+def _candidates(facts: Facts, index: int) -> Iterator[_Candidate]:
     """Yield what a layer may hand down in place of dL/dx, what it does hand down last."""
+    layer = facts.network[index]
+    true = layer.input_gradient(layer.delta)
+    for phrase, signal in _guesses(facts, index):
+        if signal.shape == layer.inputs.shape and not is_right(signal, true):
+            yield _Candidate(phrase, signal, handed_down(facts.network, index, signal))
+    if layer.name not in [above.name for above in facts.network[index + 1 :]]:
+        yield from _measured(facts, index)
+
+
+def _guesses(facts: Facts, index: int) -> Iterator[tuple[str, Floats]]:
     layer = facts.network[index]
     dense, delta = layer.dense, layer.delta
     if dense is not None:
@@ -66,13 +83,31 @@ def _candidates(
         yield "dL/dx of the upstream, without f'(z)", layer.input_gradient(layer.upstream)
     yield "its delta", delta
     yield "its upstream", layer.upstream
+
+
+def _measured(facts: Facts, index: int) -> Iterator[_Candidate]:
+    """Yield what the layer's own backward hands down, if only that is wrong in it.
+
+    All else is right then, or what the backwards above make it.
+    """
+    network, layer = facts.network, facts.network[index]
     signal, own = layer.own.at(layer.upstream)
-    is_right = all(
-        key in own and norm(own[key] - truths[name]) <= MET * norm(truths[name])
-        for key, name in layer.names.items()
-    )
-    if signal is not None and is_right and signal.shape == layer.inputs.shape:
-        yield _described(layer, signal), signal
+    true = layer.gradients(layer.delta)
+    if signal is None or signal.shape != layer.inputs.shape:
+        return
+    if is_right(signal, layer.input_gradient(layer.delta)):
+        return
+    if not all(key in own and is_right(own[key], true[n]) for key, n in layer.names.items()):
+        return
+    lower = {name for one in network[:index] for name in one.names.values()}
+    upstream, given = network[-1].upstream, network[-1].loss_gradient
+    if given is None or given.shape != upstream.shape:
+        given = upstream
+    ways = ((upstream, {layer.name}), (given, {one.name for one in network[index:]}))
+    for upstream, names in ways:
+        made = with_own(network, upstream, names)
+        predicted = {name: array for name, array in made.items() if name in lower}
+        yield _Candidate(_described(layer, signal), signal, predicted)
 
 
 def _described(layer: LayerFacts, signal: Floats) -> str:

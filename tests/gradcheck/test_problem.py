@@ -146,6 +146,25 @@ def test_layers_of_a_network_name_its_parameters():
     assert network_layers(SimpleNamespace(layers=layers)) == {"a": ["a.weight", "a.bias"]}
 
 
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        (SimpleNamespace(), r"network must have a list of layers, got namespace\(\)"),
+        (SimpleNamespace(layers=None), "network must have a list of layers, got layers=None"),
+        (SimpleNamespace(layers=3), "network must have a list of layers, got layers=3"),
+        (SimpleNamespace(layers=[object()]), r"network.layers\[0\] must have a name and a dict"),
+        (
+            SimpleNamespace(layers=[SimpleNamespace(name="a", parameters=None)]),
+            r"network.layers\[0\] must have a name and a dict of parameters, got namespace",
+        ),
+    ],
+)
+def test_a_network_without_layers_is_refused_in_words(network, told):
+    problem = Problem(lambda p: float(p @ p), lambda p: 2 * p, np.ones(3), network=network)
+    with pytest.raises(TypeError, match=told):
+        check(problem)
+
+
 def test_the_layers_of_a_report_are_those_of_the_network():
     report = check(mlp.problems.leaky_relu())
     assert [layer.name for layer in report.layers] == ["layer1", "layer2"]

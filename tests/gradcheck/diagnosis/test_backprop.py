@@ -321,7 +321,37 @@ def test_a_step_before_the_signal_is_measured(step, seed):
     (found,) = proposed(facts)
     assert (found.code.slug, found.layer) == ("updated_weights", "top")
     np.testing.assert_allclose(found.details["step"], step, rtol=1e-6)
+    assert found.fitted
     assert_repaired(found, true)
+
+
+@pytest.mark.parametrize("wrong", [["bottom.W"], ["bottom.b"], ["bottom.W", "bottom.b"]])
+@pytest.mark.parametrize("factor", [-1.0, 0.3, 3.0])
+def test_a_step_is_not_fitted_to_a_layer_of_one_unit(factor, wrong):
+    """One number explains whatever is wrong with another: so would a factor."""
+    layers, inputs, targets = chain(1, Tanh("middle"), widths=(4, 1, 3))
+    claimed = gradient_of(layers, inputs, targets)
+    claimed |= {name: factor * claimed[name] for name in wrong}
+    facts, _ = of_layers(layers, layers, inputs, targets, claimed)
+    assert facts.failing == tuple(wrong)
+    assert "updated_weights" not in {found.code.slug for found in proposed(facts)}
+
+
+def test_a_step_uphill_is_not_taken():
+    layers, inputs, targets = chain(1, Tanh("middle"))
+    claimed = gradient_of(layers, inputs, targets, -0.5)
+    facts, _ = of_layers(layers, layers, inputs, targets, claimed)
+    assert facts.failing == ("bottom.W", "bottom.b")
+    assert proposed(facts) == []
+
+
+def test_a_step_that_leaves_the_bias_below_right_is_not_taken():
+    layers, inputs, targets = chain(1, Tanh("middle"))
+    stepped = gradient_of(layers, inputs, targets, 0.5)
+    claimed = gradient_of(layers, inputs, targets) | {"bottom.W": stepped["bottom.W"]}
+    facts, _ = of_layers(layers, layers, inputs, targets, claimed)
+    assert facts.failing == ("bottom.W",)
+    assert "updated_weights" not in {found.code.slug for found in proposed(facts)}
 
 
 @pytest.mark.parametrize("seed", range(10))
