@@ -65,7 +65,9 @@ def right_signal(facts: Facts, names: Sequence[str]) -> str:
     for right, witnesses in ((", ".join(others), others), (below, chain.layers.get(below, []))):
         if witnesses and all(name in facts.passing for name in witnesses):
             lines = "line that forms" if len(names) == 1 else "lines that form"
-            return f"{right} is right, so the signal is: look at the {lines} {', '.join(names)}"
+            verb = "are" if len(witnesses) > 1 and right != below else "is"
+            told = f"{right} {verb} right, so the signal is: look at the {lines}"
+            return f"{told} {', '.join(names)}"
     return ""
 
 

@@ -15,6 +15,8 @@ from gradcheck.report import Finding
 # Entries and singular values below this part of the largest are about zero.
 ABOUT_ZERO = 1e-6
 MOST_LISTED = 5
+# Error bars that a number has to be away from zero.
+STANDS_OUT = 10.0
 
 
 def unexplained(facts: Facts, name: str) -> Finding:
@@ -28,7 +30,7 @@ def _told(facts: Facts, name: str) -> Iterator[str]:
     ratios = _ratios(sample.chosen(wrong), claimed)
     yield f"{np.count_nonzero(wrong):,} of {len(wrong):,} measured entries are wrong"
     if len(ratios):
-        kept = sample.chosen(wrong & (sample.values != 0.0))
+        kept = _telling(sample.chosen(wrong))
         sharpness = np.max(kept.error_bars / np.abs(kept.values))
         yield _ratio_words(ratios, max(SAME_NUMBER, float(sharpness)))
     if sample.is_complete and claimed.ndim == 2 and min(claimed.shape) > 1:
@@ -56,9 +58,15 @@ def _details(facts: Facts, name: str) -> dict[str, float]:
     return details
 
 
+def _telling(sample: Sample) -> Sample:
+    """Return the entries whose true gradient is not about zero: elsewhere a ratio says nothing."""
+    size = np.abs(sample.values)
+    largest = float(np.max(size, initial=0.0))
+    return sample.chosen((size > ABOUT_ZERO * largest) & (size > STANDS_OUT * sample.error_bars))
+
+
 def _ratios(sample: Sample, claimed: Floats) -> Floats:
-    largest = float(np.max(np.abs(sample.values), initial=0.0))
-    kept = sample.chosen(np.abs(sample.values) > ABOUT_ZERO * largest)
+    kept = _telling(sample)
     with np.errstate(over="ignore"):
         # Adding zero makes a negative one positive.
         ratios: Floats = kept.of(claimed) / kept.values + 0.0
