@@ -241,3 +241,14 @@ def test_whatever_limits_a_check_there_is_a_finding(limit, code, words):
     assert words in finding.evidence
     assert "nothing is wrong" not in finding.suggestion
     assert "the gradient is one of its slopes" not in finding.title
+
+
+def test_a_budget_tells_what_is_left_of_it():
+    now = [1.0]
+    budget = Budget(5.0, lambda: now[0])
+    assert budget.left() == 5.0
+    now[0] = 4.0
+    assert budget.left() == 2.0
+    now[0] = 9.0
+    assert budget.left() == 0.0
+    assert Budget().left() is None
