@@ -245,7 +245,7 @@ def test_correct_networks_pass_and_the_report_says_how(problem):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if i % 3 else []) for i, n in enumerate(ANALYTIC)],
+    [pytest.param(n, marks=[pytest.mark.slow] if i % 8 else []) for i, n in enumerate(ANALYTIC)],
 )
 def test_every_analytic_fault_of_the_gallery_is_placed_as_differences_place_it(name):
     expected = check(faults.FAULTS[name]())

@@ -211,7 +211,7 @@ def test_a_lone_wrong_entry_is_still_found_by_the_random_directions():
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if position % 3 else [])
+        pytest.param(name, marks=[pytest.mark.slow] if position % 8 else [])
         for position, name in enumerate(sorted(faults.FAULTS))
     ],
 )

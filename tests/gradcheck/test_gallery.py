@@ -29,7 +29,9 @@ def hidden(problem):
     return replace(problem, network=None)
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SHOWN[::2] else []) for n in FAULTS]
+)
 def test_fault_is_caught_and_named_without_its_layers(name):
     fault = FAULTS[name]
     assert_told(check(hidden(fault(0))), fault, fault.black_box)

@@ -98,7 +98,7 @@ def assert_repaired(found, true, rtol=1e-6):
         assert np.linalg.norm(array - true[name]) <= rtol * np.linalg.norm(true[name]), name
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", NAMED)
 def test_a_fault_is_named_in_its_layer_and_repaired(name, seed):
     facts, true = of_fault(mlp.faults.FAULTS[name], seed)
@@ -241,7 +241,7 @@ def chain(seed, middle, batch=6, widths=(4, 5, 3)):
     return layers, draw((batch, fan_in)), draw((batch, fan_out))
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     ("factor", "slug", "told"),
     [
@@ -275,7 +275,7 @@ def test_a_derivative_with_a_factor_may_be_a_factor():
     assert_repaired(found, true)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_measured_derivative_is_told_with_its_worst_value(seed):
     right, inputs, targets = chain(seed, Tanh("middle"))
     faulty = [right[0], Tanh("middle", lambda z: 1 - np.tanh(z) ** 4), right[2]]
@@ -286,7 +286,7 @@ def test_a_measured_derivative_is_told_with_its_worst_value(seed):
     np.testing.assert_allclose(found.details["true"], 1 - np.tanh(z) ** 2, rtol=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_samples_in_columns_are_understood(seed):
     class NoDerivative(Columns):
         def delta(self, z, upstream):
@@ -312,7 +312,7 @@ def test_samples_in_columns_are_understood(seed):
         assert_repaired(found, true)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("step", [0.5, 1e-3])
 def test_a_step_before_the_signal_is_measured(step, seed):
     layers, inputs, targets = chain(seed, Tanh("middle"))
@@ -354,7 +354,7 @@ def test_a_step_that_leaves_the_bias_below_right_is_not_taken():
     assert "updated_weights" not in {found.code.slug for found in proposed(facts)}
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_inputs_of_unknown_origin_show_in_the_space_of_the_deltas(seed):
     """Four samples make a gradient of rank four, seven units wide."""
     layers, inputs, targets = chain(seed, Tanh("middle"), batch=4, widths=(6, 7, 3))
@@ -392,7 +392,7 @@ def test_what_merely_lies_in_the_space_of_the_deltas_is_not_called_stale(spoil):
     assert proposed(facts) == []
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_the_bias_of_any_sample_is_found(seed):
     layers, inputs, targets = chain(seed, Tanh("middle"))
     claimed = gradient_of(layers, inputs, targets)
@@ -473,7 +473,7 @@ def softmax(logits, axis):
     return powers / powers.sum(axis=axis, keepdims=True)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("shape", "axis"), [((5,), 0), ((4, 3), 1), ((4, 3), 0), ((2, 3, 4), 2)])
 def test_logits_with_the_diagonal_alone_are_found_without_layers(shape, axis, seed):
     generator = np.random.default_rng(seed)
