@@ -138,10 +138,18 @@ def main(given: Sequence[str] | None = None) -> None:
         total = cells("all| | ", together)
         total[-2] = ""
         table = markdown_table(HEADER, [*(cells(*row) for row in found), total])
-        text = f"{twin_line(catalogue, seeds)}\n\n{table}"
+        said = sum("unexplained" in trial.slugs for trial in together)
+        text = (
+            f"{twin_line(catalogue, seeds)}\n\nOf {len(together):,} checks of a fault {said:,} say "
+            "that they cannot explain it, or part of it, where the fault accepts that.\n\n"
+            f"{table}"
+        )
     print(text)
     if options.write:
-        command = f"python tests/benchmarks/gallery.py --seeds {options.seeds} --write"
+        command = (
+            f"python tests/benchmarks/gallery.py --seeds {options.seeds} --first {options.first} "
+            "--write"
+        )
         REPORT.write_text(
             f"# What is made of every fault in the gallery\n\nMade by `{command}`.\n\n{text}\n",
             encoding="utf-8",
