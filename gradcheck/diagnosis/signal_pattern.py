@@ -55,7 +55,9 @@ def signal_pattern(facts: Facts, unexplained: Collection[str]) -> Finding | None
 def right_signal(facts: Facts, names: Sequence[str]) -> str:
     """Return why the signal at these parameters of one layer is right; "" if that is not known."""
     chain = _chain(facts)
-    layers = {facts.layer_of[name] for name in names}
+    layers = [
+        layer for layer, held in (chain.layers if chain else {}).items() if set(held) & set(names)
+    ]
     if chain is None or len(layers) != 1:
         return ""
     (layer,) = layers
@@ -88,6 +90,8 @@ def _finding(layers: Sequence[str], depth: int, names: tuple[str, ...]) -> Findi
 
 
 def _titled(layer: str) -> str:
+    if ", " in layer:  # a pair without a name of its own
+        return f"the layer of {layer}"
     return f"layer {layer}" if layer.isdecimal() else layer
 
 
@@ -108,6 +112,8 @@ def _chain(facts: Facts) -> _Chain | None:
     layers: dict[str, list[str]] = {}
     for name in facts.analytic:
         layers.setdefault(facts.layer_of[name], []).append(name)
+    if all(len(names) == 1 for names in layers.values()):
+        layers = _pairs(facts)
     held = [_matrix_and_biases([facts.analytic[n].shape for n in ns]) for ns in layers.values()]
     known = [one for one in held if one is not None]
     if len(layers) < 2 or len(known) < len(layers):
@@ -120,13 +126,31 @@ def _chain(facts: Facts) -> _Chain | None:
     return _Chain(layers, tuple(axes)) if axes else None
 
 
+def _pairs(facts: Facts) -> dict[str, list[str]]:
+    """Return matrices with the bias that follows each, where names tell of no layers.
+
+    In a list, [W1, b1, W2, b2], or where no matrix is square: square ones fit each other in
+    attention too. {} where there is anything else.
+    """
+    names = list(facts.analytic)
+    matrices, biases = names[::2], names[1::2]
+    if len(matrices) != len(biases):
+        return {}
+    shapes = [facts.analytic[name].shape for name in matrices]
+    is_list = all(name.isdecimal() for name in names)
+    if not all(len(shape) == 2 and (is_list or shape[0] != shape[1]) for shape in shapes):
+        return {}
+    return {f"{w}, {b}": [w, b] for w, b in zip(matrices, biases, strict=True)}
+
+
 def _matrix_and_biases(
     shapes: Sequence[tuple[int, ...]],
 ) -> tuple[tuple[int, ...], set[int]] | None:
     """Return the shape of a layer's matrix and the sizes of its biases, None without either."""
     matrices = [shape for shape in shapes if len(shape) == 2]
     if len(matrices) > 1:  # a bias may be a matrix of one row or one column
-        matrices = [shape for shape in matrices if min(shape) > 1]
+        wide = [shape for shape in matrices if min(shape) > 1]
+        matrices = wide or [max(matrices, key=math.prod)]
     if len(matrices) != 1:
         return None
     biases = {math.prod(shape) for shape in shapes if shape is not matrices[0]}
