@@ -30,6 +30,7 @@ def test_causes_of_a_bug_are_in_the_catalogue(name):
     assert fault.black_box <= SLUGS
 
 
+@pytest.mark.usefixtures("project")  # away from a folder that has an mlp of its own
 @pytest.mark.parametrize("name", ["batch_norm", "embedding_overwritten"])
 def test_functions_and_their_bugs_are_targets(name):
     (target,) = load_targets(f"mlp.functions:{name}")
