@@ -20,9 +20,18 @@ ROUND_NORMS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 def clipped(facts: Facts) -> Iterator[Explanation]:
-    """Propose that entries are cut off at one size."""
+    """Propose that entries are cut off at one size.
+
+    A parameter all of whose entries are of one size has no entry that was left as it is: it is
+    clipped if another one is, at the same limit.
+    """
+    found = [one for name in facts.failing for one in _by_entry(facts, name, set())]
+    yield from found
+    limits = {one.details["limit"] for one in found}
+    clipped_ones = {name for one in found for name in one.repaired}
     for name in facts.failing:
-        yield from _by_entry(facts, name)
+        if name not in clipped_ones:
+            yield from _by_entry(facts, name, limits)
 
 
 def clipped_norm(facts: Facts) -> Iterator[Explanation]:
@@ -32,18 +41,20 @@ def clipped_norm(facts: Facts) -> Iterator[Explanation]:
         yield from _by_norm(facts, (name,), (name,))
 
 
-def _by_entry(facts: Facts, name: str) -> Iterator[Explanation]:
+def _by_entry(facts: Facts, name: str, known: set[float]) -> Iterator[Explanation]:
     claimed, sample = facts.analytic[name], facts.known[name]
     for limit in {float(np.max(claimed)), float(-np.min(claimed))} - {0.0}:
         if limit < 0.0:
             continue
         at_limit = np.abs(claimed) == limit
         beyond = np.abs(claimed) > limit
-        if beyond.any() or np.count_nonzero(at_limit) < FEWEST_CLIPPED:
+        # All parameters are clipped at one limit, some perhaps in one entry only.
+        everywhere = sum(np.count_nonzero(np.abs(g) == limit) for g in facts.analytic.values())
+        if beyond.any() or everywhere < FEWEST_CLIPPED:
             continue
         here = sample.of(at_limit)
         # Without smaller entries there is nothing that was left as it is.
-        if not np.any(sample.of(claimed)[~here]):
+        if not np.any(sample.of(claimed)[~here]) and limit not in known:
             continue
         further = sample.values * np.sign(sample.of(claimed)) > limit - sample.error_bars
         if not here.any() or not np.all(further[here]) or not np.all(sample.agrees(claimed)[~here]):
