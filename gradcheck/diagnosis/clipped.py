@@ -56,6 +56,7 @@ def _by_entry(facts: Facts, name: str, known: set[float]) -> Iterator[Explanatio
         # Without smaller entries there is nothing that was left as it is.
         if not np.any(sample.of(claimed)[~here]) and limit not in known:
             continue
+        rest = "as in another parameter" if at_limit.all() else "all smaller entries agree"
         further = sample.values * np.sign(sample.of(claimed)) > limit - sample.error_bars
         if not here.any() or not np.all(further[here]) or not np.all(sample.agrees(claimed)[~here]):
             continue
@@ -64,8 +65,7 @@ def _by_entry(facts: Facts, name: str, known: set[float]) -> Iterator[Explanatio
             repaired={name: claimed},
             unknown={name: at_limit},
             evidence=f"{np.count_nonzero(at_limit):,} of {claimed.size:,} entries are exactly "
-            f"{limit:.6g} or {-limit:.6g}, where the numerical gradient is larger; all smaller "
-            "entries agree",
+            f"{limit:.6g} or {-limit:.6g}, where the numerical gradient is larger; {rest}",
             details={"limit": limit},
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -12,6 +11,7 @@ import numpy as np
 
 from gradcheck.budget import Budget
 from gradcheck.calling import TimedOut
+from gradcheck.diagnosis.asking import quiet
 from gradcheck.diagnosis.facts import Facts
 from gradcheck.directions import Floats
 from gradcheck.execution import Evaluator
@@ -61,8 +61,7 @@ def _gradient_alone(evaluator: Evaluator, names: Sequence[str]) -> dict[str, Flo
     """Return the gradient for one sample; {} where it raises, takes too long or exits."""
     try:
         # A variance over one sample is our doing; its user need not be warned of it.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             return evaluator.gradient_at({}, names)
     except (TimedOut, SystemExit):
         return {}
