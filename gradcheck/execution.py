@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from hashlib import blake2b
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +15,16 @@ import numpy.typing as npt
 from gradcheck.bounds import OutOfBounds, read_bounds
 from gradcheck.calling import Caller
 from gradcheck.diagnosis import codes
-from gradcheck.leaves import Array, as_given, as_reals, described, usable_array
+from gradcheck.leaves import (
+    DOUBLE,
+    Array,
+    as_given,
+    as_reals,
+    described,
+    differing,
+    digest,
+    usable_array,
+)
 from gradcheck.parameters import flatten, named_leaves, rebuilder
 from gradcheck.problem import Problem
 from gradcheck.returned import (
@@ -27,8 +35,6 @@ from gradcheck.returned import (
 )
 
 __all__ = ["Array", "Evaluator"]
-
-DOUBLE = np.dtype(np.float64)
 
 
 class Evaluator:
@@ -223,7 +229,7 @@ class Evaluator:
                 before = {name: array.copy() for name, array in self.working.items()}
                 with suppress(Exception):
                     result = call()
-                return result, _differing(self.working, before)
+                return result, differing(self.working, before)
         except OutOfBounds:
             return None, ()
         finally:
@@ -252,12 +258,12 @@ class Evaluator:
 
     def changed_parameters(self) -> tuple[str, ...]:
         """Return the names of working arrays that no longer hold the original values."""
-        return _differing(self.working, self.original)
+        return differing(self.working, self.original)
 
     def data_digests(self) -> list[tuple[str, bytes]]:
         """Return, for every array in `args`, its place and a digest that changes as it does."""
         return [
-            (f"args.{place}", _digest(leaf))
+            (f"args.{place}", digest(leaf))
             for place, leaf in named_leaves(list(self.problem.args))
             if isinstance(leaf, np.ndarray) and not leaf.dtype.hasobject
         ]
@@ -314,17 +320,3 @@ class Evaluator:
             return self._containers(self._handed)
         scalars = {name: as_given(self._given[name], self._handed[name]) for name in self._scalars}
         return self._containers(self._handed | scalars | self._fixed)
-
-
-def _differing(one: Mapping[str, Array], other: Mapping[str, Array]) -> tuple[str, ...]:
-    return tuple(name for name in one if not np.array_equal(one[name], other[name], equal_nan=True))
-
-
-def _digest(array: Array) -> bytes:
-    if array.dtype.kind in "fc" and array.real.dtype.itemsize > DOUBLE.itemsize:
-        # A long double has padding, whose bytes mean nothing.
-        reals = as_reals(array)
-        with np.errstate(all="ignore"):
-            leading = reals.astype(DOUBLE)
-            array = np.stack([leading, (reals - leading).astype(DOUBLE)])
-    return blake2b(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).digest()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+DOUBLE = np.dtype(np.float64)
 
 
 def usable_array(name: str, leaf: Any, *, live: bool) -> Array | None:
@@ -82,3 +85,19 @@ def described(value: Any) -> str:
 
 def _unwriteable(leaf: Any) -> str:
     return f"{described(leaf)}, read-only" if isinstance(leaf, np.ndarray) else described(leaf)
+
+
+def differing(one: Mapping[str, Array], other: Mapping[str, Array]) -> tuple[str, ...]:
+    """Return the names whose arrays do not hold the same numbers."""
+    return tuple(name for name in one if not np.array_equal(one[name], other[name], equal_nan=True))
+
+
+def digest(array: Array) -> bytes:
+    """Return a digest that changes as the array does."""
+    if array.dtype.kind in "fc" and array.real.dtype.itemsize > DOUBLE.itemsize:
+        # A long double has padding, whose bytes mean nothing.
+        reals = as_reals(array)
+        with np.errstate(all="ignore"):
+            leading = reals.astype(DOUBLE)
+            array = np.stack([leading, (reals - leading).astype(DOUBLE)])
+    return blake2b(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).digest()
