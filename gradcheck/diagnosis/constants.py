@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations_with_replacement, permutations
 from typing import Any
 
@@ -52,8 +53,20 @@ def known_constants(
     args: data, whose leading axis may be the batch where nobody has named one
     shape: of the parameter, whose axes are sizes too
     """
-    named = {str(name): int(size) for name, size in sizes.items() if int(size) > 1}
-    inferred = list(_inferred(args, shape, set(named.values())))
+    named = tuple((str(name), int(size)) for name, size in sizes.items() if int(size) > 1)
+    lengths = tuple((n, len(d)) for n, d in enumerate(args) if isinstance(d, np.ndarray) and d.ndim)
+    return list(_constants(named, lengths, tuple(shape)))
+
+
+# Every order of the entries and every form of a parameter asks for the same ones.
+@lru_cache(maxsize=256)
+def _constants(
+    sizes: tuple[tuple[str, int], ...],
+    lengths: tuple[tuple[int, int], ...],
+    shape: tuple[int, ...],
+) -> tuple[Constant, ...]:
+    named = dict(sizes)
+    inferred = list(_inferred(lengths, shape, set(named.values())))
     likely = [c for c in _powers(named) if c.text in (BATCH, f"1/{BATCH}")]
     constants = [
         *likely,
@@ -68,7 +81,7 @@ def known_constants(
             for value, text in ((float(number), f"{number}"), (1 / number, f"1/{number}"))
         ),
     ]
-    return _each_once(constants)
+    return tuple(_each_once(constants))
 
 
 def matching(
@@ -112,13 +125,14 @@ def _products(sizes: Mapping[str, int]) -> Iterator[Constant]:
             yield Constant(value, text, True)
 
 
-def _inferred(args: Sequence[Any], shape: tuple[int, ...], known: set[int]) -> Iterator[Constant]:
+def _inferred(
+    lengths: Sequence[tuple[int, int]], shape: tuple[int, ...], known: set[int]
+) -> Iterator[Constant]:
     """Yield sizes that nobody has named, with where they were seen, and their inverses.
 
     An axis of the parameter is as long as some other constant by accident more often than not.
     """
-    lengths = {n: len(d) for n, d in enumerate(args) if isinstance(d, np.ndarray) and d.ndim}
-    seen = [(size, "samples", True, f"the length of args[{n}]") for n, size in lengths.items()]
+    seen = [(size, "samples", True, f"the length of args[{n}]") for n, size in lengths]
     seen += [
         (length, f"length of axis {axis}", False, f"the length of axis {axis}")
         for axis, length in enumerate(shape)
