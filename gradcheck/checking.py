@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from gradcheck.assembly import measured_report, measurement_findings, stopped_reports
 from gradcheck.budget import OUT_OF_TIME, Budget
 from gradcheck.calling import TimedOut
-from gradcheck.diagnosing import diagnosis_of
 from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Mutated
-from gradcheck.measuring import Task, measure_parameters
+from gradcheck.measuring import Measurements, Task, measure_parameters
 from gradcheck.options import CheckOptions, Options, settle_options, takes_options
 from gradcheck.parameters import assign_layers, select_names
 from gradcheck.plan import Plan, make_plan
@@ -29,6 +28,9 @@ from gradcheck.preflight import (
 )
 from gradcheck.problem import Problem, as_problem, network_layers
 from gradcheck.report import Finding, GradientReport, ParameterReport
+
+if TYPE_CHECKING:
+    from gradcheck.diagnosis.diagnose import Diagnosis
 
 
 class NothingToCheck(ValueError):
@@ -259,7 +261,32 @@ def _run(subject: _Subject, flight: Preflight) -> _Results:
     if places := changed_data(subject.evaluator, flight.data):
         evidence = f"the loss changed {places}"
         return _stopped(subject, mutated_data(flight.values, subject.selected, evidence))
-    diagnosis = diagnosis_of(
+    diagnosis = _diagnosed(subject, flight, found)
+    notes = measurement_findings(found.parameters, found.noise)
+    causes = diagnosis.findings if diagnosis else ()
+    masks = diagnosis.wrong if diagnosis else {}
+    findings = (*causes, *flight.findings, *notes)
+    reports = {
+        name: measured_report(
+            measured, originals[name], subject.layers[name], findings, masks.get(name)
+        )
+        for name, measured in found.parameters.items()
+    }
+    for report in stopped_reports(originals, subject.layers, flight, findings):
+        reports.setdefault(report.name, report)
+    parts = tuple(reports[name] for name in subject.selected)
+    partial = diagnosis.partial_evaluations if diagnosis else 0
+    return _Results(parts, findings, found.notes, partial)
+
+
+def _diagnosed(subject: _Subject, flight: Preflight, found: Measurements) -> Diagnosis | None:
+    """Return why parameters fail, None where none does."""
+    if all(part.judgement.verdict != "fail" for part in found.parameters.values()):
+        return None
+    # A check that passes has no use for what takes as long to load as all the rest.
+    from gradcheck.diagnosing import diagnosis_of
+
+    return diagnosis_of(
         subject.evaluator,
         found,
         analytic=flight.analytic,
@@ -268,18 +295,6 @@ def _run(subject: _Subject, flight: Preflight) -> _Results:
         seed=subject.options.seed,
         budget=subject.budget,
     )
-    notes = measurement_findings(found.parameters, found.noise)
-    findings = (*diagnosis.findings, *flight.findings, *notes)
-    reports = {
-        name: measured_report(
-            measured, originals[name], subject.layers[name], findings, diagnosis.wrong.get(name)
-        )
-        for name, measured in found.parameters.items()
-    }
-    for report in stopped_reports(originals, subject.layers, flight, findings):
-        reports.setdefault(report.name, report)
-    parts = tuple(reports[name] for name in subject.selected)
-    return _Results(parts, findings, found.notes, diagnosis.partial_evaluations)
 
 
 def _notes(subject: _Subject) -> tuple[str, ...]:
