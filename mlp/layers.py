@@ -15,9 +15,39 @@ Nielsen (2015), Neural Networks and Deep Learning, chapter 2, equations BP1 to B
 """
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from mlp.activations import Activation
 from mlp.arrays import Array, LayerParameters
+
+
+class Layer(Protocol):
+    """What a network needs of a layer: rows in, rows out, and the way back.
+
+    The cache is whatever the layer's forward pass wants its backward pass to know.
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique in its network."""
+
+    @property
+    def parameters(self) -> LayerParameters:
+        """The starting point, by name."""
+
+    @property
+    def fan_in(self) -> int:
+        """Number of inputs per sample."""
+
+    @property
+    def fan_out(self) -> int:
+        """Number of outputs per sample."""
+
+    def forward(self, parameters: LayerParameters, inputs: Array) -> tuple[Array, Any]:
+        """Return the outputs and a cache."""
+
+    def backward(self, cache: Any, upstream: Array) -> tuple[Array, LayerParameters]:
+        """Return dL/dx and the gradients of the parameters, from the upstream dL/da."""
 
 
 @dataclass(frozen=True, eq=False)

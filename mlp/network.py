@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from mlp.activations import Activation
 from mlp.arrays import Array, LayerParameters, NetworkParameters, Scalar
-from mlp.layers import Dense, DenseCache
+from mlp.layers import Dense, Layer
 from mlp.losses import Loss
+from mlp.verification import Verifier, layer_problem, loss_problem
 
 Initialiser = Callable[[np.random.Generator, int, int], Array]
 
@@ -21,7 +23,7 @@ class Network:
     The passes take the parameters as {layer name: {parameter name: array}} and change nothing.
     """
 
-    layers: tuple[Dense, ...]
+    layers: tuple[Layer, ...]
     loss: Loss
 
     def __post_init__(self) -> None:
@@ -49,35 +51,61 @@ class Network:
 
     def forward(
         self, parameters: NetworkParameters, inputs: Array
-    ) -> tuple[Array, tuple[DenseCache, ...]]:
+    ) -> tuple[Array, tuple[Any, ...]]:
         """Return the outputs, and the cache of each layer, first layer first."""
-        check_inputs(inputs, self.layers[0].fan_in)
-        outputs, caches = inputs, []
-        for layer in self.layers:
-            outputs, cache = layer.forward(parameters[layer.name], outputs)
-            caches.append(cache)
-        return outputs, tuple(caches)
+        outputs, passes = self._passes(parameters, inputs)
+        return outputs, tuple(cache for _, _, cache in passes)
 
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
         """Return the gradient of the loss, in the structure of the parameters.
 
         The loss starts the chain with dL/dy. From there every layer turns the upstream at its
         outputs into the gradients of its parameters and into dL/dx at its inputs, and these
         inputs are the outputs of the layer below.
+
+        Parameters
+        ----------
+        parameters: {layer name: {parameter name: array}}.
+        inputs, targets: a batch; (batch, inputs) and (batch, outputs).
+        verify: is asked about every result as it is computed, dL/dy first, as a problem of its own
+            (`mlp.verification`), and raises where one is wrong: nothing below is computed then.
+            `gradcheck.layer_verifier()` makes one.
         """
-        outputs, caches = self.forward(parameters, inputs)
+        outputs, passes = self._passes(parameters, inputs)
         check_targets(targets, outputs)
         upstream = self.loss.gradient(outputs, targets)  # (batch, outputs)
+        if verify is not None:
+            verify(loss_problem(self.loss, outputs, targets, upstream))
         gradients: list[tuple[str, LayerParameters]] = []
-        for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
-            upstream, layer_gradients = layer.backward(cache, upstream)  # (batch, fan_in)
+        for layer, layer_inputs, cache in reversed(passes):
+            input_gradient, layer_gradients = layer.backward(cache, upstream)
+            if verify is not None:
+                asked = (layer, parameters[layer.name], layer_inputs, upstream)
+                verify(layer_problem(*asked, (input_gradient, layer_gradients)))
             gradients.append((layer.name, layer_gradients))
+            upstream = input_gradient  # (batch, fan_in): the outputs of the layer below
         return dict(reversed(gradients))
 
+    def _passes(
+        self, parameters: NetworkParameters, inputs: Array
+    ) -> tuple[Array, list[tuple[Layer, Array, Any]]]:
+        """Return the outputs, and every layer with its inputs and its cache."""
+        check_inputs(inputs, self.layers[0].fan_in)
+        outputs, passes = inputs, []
+        for layer in self.layers:
+            layer_inputs = outputs  # (batch, fan_in)
+            outputs, cache = layer.forward(parameters[layer.name], layer_inputs)
+            passes.append((layer, layer_inputs, cache))
+        return outputs, passes
 
-def check_widths(layers: Sequence[Dense]) -> None:
+
+def check_widths(layers: Sequence[Layer]) -> None:
     """Raise ValueError unless every layer takes as many inputs as the one before it gives."""
     for lower, upper in pairwise(layers):
         if lower.fan_out != upper.fan_in:

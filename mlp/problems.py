@@ -1,14 +1,12 @@
 """Ready problems: a network with data, its loss, and its gradient by backpropagation."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from mlp import activations
 from mlp.activations import identity, sigmoid, tanh
-from mlp.arrays import Array, Parameters, Scalar
+from mlp.arrays import Array
 from mlp.initialisers import he_normal, lecun_normal, small_normal, unit_normal, xavier_normal
 from mlp.layers import Dense
 from mlp.losses import (
@@ -18,33 +16,10 @@ from mlp.losses import (
     sum_of_squares,
 )
 from mlp.network import Network, dense_network
+from mlp.problem import Problem
 
 # Number of grey levels of a digit's pixel above black.
 DIGIT_LEVELS = 16
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Problem:
-    """A loss, its hand-written gradient, and the point at which to compare them.
-
-    Parameters
-    ----------
-    name: what reports call it.
-    loss: loss(parameters, *args), a scalar.
-    gradient: gradient(parameters, *args), in the structure of the parameters.
-    parameters: {layer name: {parameter name: array}} of a network, else {parameter name: array}.
-    args: the data, such as (inputs, targets).
-    sizes: numbers that a wrong factor may turn out to be, such as {"batch": 5}.
-    network: the network behind loss and gradient, layer by layer; None where it is not shown.
-    """
-
-    name: str
-    loss: Callable[..., Scalar]
-    gradient: Callable[..., Parameters]
-    parameters: Parameters
-    args: tuple[Array, ...] = ()
-    sizes: dict[str, int] = field(default_factory=dict)
-    network: Network | None = None
 
 
 def network_problem(name: str, network: Network, inputs: Array, targets: Array) -> Problem:

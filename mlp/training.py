@@ -1,30 +1,218 @@
-"""Plain gradient descent, just enough to see a network learn."""
+"""Gradient descent, in batches and with momentum; it can be watched, and check itself.
 
-from mlp.arrays import Array, NetworkParameters
+With learning rate r and momentum m, a step from the parameters theta with the gradient g is
+
+    v <- m v - r g
+    theta <- theta + v
+
+Momentum 0 is plain gradient descent.
+
+References
+----------
+Goodfellow, Bengio & Courville (2016), Deep Learning, section 8.3.2.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlp.arrays import Array, NetworkParameters, Scalar
 from mlp.network import Network
+from mlp.problem import Problem
+from mlp.verification import Claim, Verifier
+
+# Called before every step with the loss of its batch as a function of the parameters, the
+# parameters, and the gradient there.
+Observer = Callable[
+    [Callable[[NetworkParameters], Scalar], NetworkParameters, NetworkParameters], object
+]
 
 
-def descend(
-    parameters: NetworkParameters, gradient: NetworkParameters, learning_rate: float
-) -> NetworkParameters:
-    """Return new parameters, one step of learning_rate * gradient downhill."""
-    return {
-        layer: {key: value - learning_rate * gradient[layer][key] for key, value in values.items()}
-        for layer, values in parameters.items()
-    }
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What came of training a network.
+
+    Attributes
+    ----------
+    parameters: at the end.
+    losses: of the batch of every step, before the step.
+    seconds: that training took, all told.
+    verified: steps whose gradient was verified.
+    verifying_seconds: of `seconds`, those that the verifier took.
+    """
+
+    parameters: NetworkParameters
+    losses: tuple[float, ...]
+    seconds: float
+    verified: int = 0
+    verifying_seconds: float = 0.0
 
 
-def gradient_descent(
+def train(
     network: Network,
     parameters: NetworkParameters,
     inputs: Array,
     targets: Array,
     *,
     learning_rate: float,
-    steps: int,
+    epochs: int,
+    batch_size: int | None = None,
+    momentum: float = 0.0,
+    rng: np.random.Generator | None = None,
+    observe: Observer | None = None,
+    verify: Verifier | None = None,
+    verify_every: int | None = None,
+) -> Training:
+    """Return the network's parameters after so many passes over the data, and how it went.
+
+    Parameters
+    ----------
+    parameters: to start from; left as they are.
+    inputs, targets: all samples; (samples, inputs) and (samples, outputs).
+    learning_rate: length of a step per unit of gradient.
+    epochs: passes over all samples.
+    batch_size: samples per step; all of them by default. The last batch of an epoch has the rest.
+    momentum: part of the last step that the next one keeps.
+    rng: shuffles the samples before every epoch; by default they stay in their order.
+    observe: called before every step as observe(loss, parameters, gradient), where loss is that
+        of the step's batch, as a function of the parameters; such as `gradcheck.DescentMonitor()`.
+    verify: asked about the gradient of every layer, and then of the whole network, in every step
+        that is verified; raises where one is wrong. `gradcheck.layer_verifier()` makes one.
+    verify_every: verifies the first of so many steps; every step by default.
+
+    Raises
+    ------
+    ValueError
+        when a number is out of its range, or verify_every comes without verify
+    """
+    _check_numbers(learning_rate, epochs, batch_size, momentum)
+    timed = None if verify is None else _Timed(verify)
+    every = _interval(verify, verify_every)
+    started = time.perf_counter()
+    losses: list[float] = []
+    velocity: NetworkParameters | None = None
+    for number, rows in enumerate(_batches(len(inputs), batch_size, epochs, rng)):
+        batch = inputs[rows], targets[rows]  # (rows, inputs), (rows, outputs)
+        asked = timed if number % every == 0 else None
+        gradient = _gradient(network, parameters, batch, asked)
+        losses.append(float(network.loss_value(parameters, *batch)))
+        if observe is not None:
+            observe(partial(_loss_of, network, batch), parameters, gradient)
+        velocity = _next_velocity(velocity, gradient, learning_rate, momentum)
+        parameters = _added(parameters, velocity)
+    seconds = time.perf_counter() - started
+    if timed is None:
+        return Training(parameters, tuple(losses), seconds)
+    return Training(parameters, tuple(losses), seconds, timed.steps, timed.seconds)
+
+
+def _gradient(
+    network: Network,
+    parameters: NetworkParameters,
+    batch: tuple[Array, Array],
+    verify: "_Timed | None",
 ) -> NetworkParameters:
-    """Return new parameters after so many steps, each on the gradient of the whole batch."""
-    for _ in range(steps):
-        gradient = network.backward(parameters, inputs, targets)
-        parameters = descend(parameters, gradient, learning_rate)
-    return parameters
+    """Return the gradient on a batch; verified layer by layer, and then as a whole."""
+    if verify is None:
+        return network.backward(parameters, *batch)
+    gradient = network.backward(parameters, *batch, verify=verify)
+    verify(
+        Problem(
+            name="network",
+            loss=network.loss_value,
+            gradient=Claim(parameters, gradient, network.backward),
+            parameters=parameters,
+            args=batch,
+            sizes={"batch": len(batch[0])},
+        )
+    )
+    verify.steps += 1
+    return gradient
+
+
+def _loss_of(network: Network, batch: tuple[Array, Array], parameters: NetworkParameters) -> Scalar:
+    return network.loss_value(parameters, *batch)
+
+
+def _next_velocity(
+    velocity: NetworkParameters | None,
+    gradient: NetworkParameters,
+    learning_rate: float,
+    momentum: float,
+) -> NetworkParameters:
+    """Return m v - r g; before the first step, v is 0."""
+    step = {
+        layer: {key: -learning_rate * slope for key, slope in slopes.items()}
+        for layer, slopes in gradient.items()
+    }
+    if velocity is None or not momentum:
+        return step
+    kept = {
+        layer: {key: momentum * value for key, value in values.items()}
+        for layer, values in velocity.items()
+    }
+    return _added(kept, step)
+
+
+def _added(one: NetworkParameters, other: NetworkParameters) -> NetworkParameters:
+    """Return the sums of arrays of the same names."""
+    return {
+        layer: {key: value + other[layer][key] for key, value in values.items()}
+        for layer, values in one.items()
+    }
+
+
+def _batches(
+    samples: int, batch_size: int | None, epochs: int, rng: np.random.Generator | None
+) -> Iterator[NDArray[np.int_]]:
+    """Yield the rows of every batch of every epoch."""
+    for _ in range(epochs):
+        order = np.arange(samples) if rng is None else rng.permutation(samples)
+        for start in range(0, samples, batch_size or samples):
+            yield order[start : start + (batch_size or samples)]
+
+
+class _Timed:
+    """A verifier that adds up the seconds it takes, and the steps it was asked about."""
+
+    def __init__(self, verify: Verifier) -> None:
+        self.verify = verify
+        self.seconds, self.steps = 0.0, 0
+
+    def __call__(self, problem: Problem) -> None:
+        started = time.perf_counter()
+        try:
+            self.verify(problem)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+def _interval(verify: Verifier | None, verify_every: int | None) -> int:
+    """Return after how many steps one is verified."""
+    if verify_every is None:
+        return 1
+    if verify is None:
+        raise ValueError(
+            "verify must be given with verify_every, such as gradcheck.layer_verifier(), got None"
+        )
+    if verify_every < 1:
+        raise ValueError(f"verify_every must be at least 1, got {verify_every!r}")
+    return verify_every
+
+
+def _check_numbers(
+    learning_rate: float, epochs: int, batch_size: int | None, momentum: float
+) -> None:
+    """Raise ValueError unless the numbers make steps downhill."""
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate must be above 0, got {learning_rate!r}")
+    if epochs < 0:
+        raise ValueError(f"epochs must be at least 0, got {epochs!r}")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size!r}")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum must be at least 0 and below 1, got {momentum!r}")

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from mlp.network import Network
-from mlp.problems import Problem
+from mlp.problem import Problem
 
 Twin = Callable[[int], Problem]
 Decorator = Callable[[Callable[..., Any]], "Fault"]

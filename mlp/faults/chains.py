@@ -3,6 +3,7 @@
 from mlp.arrays import Array, LayerParameters, NetworkParameters
 from mlp.faults.catalogue import rebuilds_network
 from mlp.faults.networks import TiedNetwork
+from mlp.faults.rebuilding import dense_layers
 from mlp.faults.twins import (
     correct,
     correct_deep,
@@ -13,6 +14,7 @@ from mlp.faults.twins import (
 )
 from mlp.layers import DenseCache
 from mlp.network import Network
+from mlp.verification import Verifier
 
 # Size of the steps that are taken before the backward pass is over.
 LEARNING_RATE = 0.5
@@ -27,7 +29,7 @@ def _caches_and_deltas(
     outputs, caches = network.forward(parameters, inputs)
     upstream = network.loss.gradient(outputs, targets)  # (batch, outputs)
     deltas = {}
-    for layer, cache in zip(reversed(network.layers), reversed(caches), strict=True):
+    for layer, cache in zip(reversed(dense_layers(network)), reversed(caches), strict=True):
         deltas[layer.name] = layer.delta(cache, upstream)  # (batch, fan_out)
         upstream, _ = layer.backward(cache, upstream)  # (batch, fan_in)
     names = [layer.name for layer in network.layers]
@@ -36,9 +38,13 @@ def _caches_and_deltas(
 
 class _AddedUpTwice(Network):
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets)
+        gradient = super().backward(parameters, inputs, targets, verify)
         again = super().backward(parameters, inputs, targets)
         for key, value in again["layer2"].items():
             gradient["layer2"][key] += value
@@ -47,18 +53,26 @@ class _AddedUpTwice(Network):
 
 class _BiasOfNeighbour(Network):
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets)
+        gradient = super().backward(parameters, inputs, targets, verify)
         gradient["layer2"]["bias"] = gradient["layer1"]["bias"].copy()
         return gradient
 
 
 class _DeltaOfNeighbour(Network):
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets)
+        gradient = super().backward(parameters, inputs, targets, verify)
         caches, deltas = _caches_and_deltas(self, parameters, inputs, targets)
         gradient["layer2"]["weight"] = caches["layer2"].inputs.T @ deltas["layer1"]
         return gradient
@@ -66,9 +80,13 @@ class _DeltaOfNeighbour(Network):
 
 class _InputsOfNeighbour(Network):
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets)
+        gradient = super().backward(parameters, inputs, targets, verify)
         caches, deltas = _caches_and_deltas(self, parameters, inputs, targets)
         gradient["layer4"]["weight"] = caches["layer3"].inputs.T @ deltas["layer4"]
         return gradient
@@ -76,9 +94,13 @@ class _InputsOfNeighbour(Network):
 
 class _PreactivationsForInputs(Network):
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets)
+        gradient = super().backward(parameters, inputs, targets, verify)
         caches, deltas = _caches_and_deltas(self, parameters, inputs, targets)
         gradient["layer2"]["weight"] = caches["layer1"].preactivation.T @ deltas["layer2"]
         return gradient
@@ -86,7 +108,11 @@ class _PreactivationsForInputs(Network):
 
 class _LossDerivativeInHiddenLayers(Network):
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
         gradient, outputs = {}, inputs
         for layer in self.layers:
@@ -98,12 +124,16 @@ class _LossDerivativeInHiddenLayers(Network):
 
 class _StepBeforeSignal(Network):
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
         outputs, caches = self.forward(parameters, inputs)
         upstream = self.loss.gradient(outputs, targets)  # (batch, outputs)
         gradients: list[tuple[str, LayerParameters]] = []
-        for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
+        for layer, cache in zip(reversed(dense_layers(self)), reversed(caches), strict=True):
             _, layer_gradients = layer.backward(cache, upstream)
             stepped = cache.weight - LEARNING_RATE * layer_gradients["weight"]
             upstream = layer.delta(cache, upstream) @ stepped.T  # (batch, fan_in)
@@ -113,11 +143,15 @@ class _StepBeforeSignal(Network):
 
 class _LastMiniBatch(Network):
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
         for start in range(0, len(inputs), MINI_BATCH):
             part = slice(start, start + MINI_BATCH)
-            gradient = super().backward(parameters, inputs[part], targets[part])
+            gradient = super().backward(parameters, inputs[part], targets[part], verify)
             share = len(inputs[part]) / len(inputs)
             for values in gradient.values():
                 for key in values:
@@ -127,9 +161,13 @@ class _LastMiniBatch(Network):
 
 class _EveryLayerOnce(TiedNetwork):
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
-        return Network.backward(self, parameters, inputs, targets)
+        return Network.backward(self, parameters, inputs, targets, verify)
 
 
 @rebuilds_network(

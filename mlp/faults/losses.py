@@ -15,6 +15,7 @@ from mlp.faults.twins import (
 )
 from mlp.losses import half_mean_squared_norm_gradient, log_softmax
 from mlp.network import Network
+from mlp.verification import Verifier
 
 EVERY = parameters_of("layer1", "layer2", "layer3")
 WEIGHTS = {"layer1.weight", "layer2.weight", "layer3.weight"}
@@ -84,9 +85,13 @@ def _with_penalty(network: Network, penalty: Penalty) -> Network:
 
 class _DecayInBackward(Network):
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets)
+        gradient = super().backward(parameters, inputs, targets, verify)
         for layer in self.layers:
             gradient[layer.name]["weight"] += DECAY * parameters[layer.name]["weight"]
         return gradient

@@ -15,6 +15,7 @@ from mlp.arrays import Array, LayerParameters, NetworkParameters, Scalar
 from mlp.layers import Dense, DenseCache
 from mlp.losses import log_softmax
 from mlp.network import Network, check_targets, check_widths
+from mlp.verification import Verifier
 
 # Large enough for a missing penalty to be seen in every entry of every weight.
 STRENGTH = 0.1
@@ -150,10 +151,14 @@ class PenalisedNetwork(Network):
         return loss
 
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
         """Return the gradient of the loss with its penalties."""
-        gradient = super().backward(parameters, inputs, targets)
+        gradient = super().backward(parameters, inputs, targets, verify)
         for layer in self.layers:
             gradient[layer.name]["weight"] += self.penalty.gradient(
                 parameters[layer.name]["weight"]
@@ -169,7 +174,11 @@ class TiedNetwork(Network):
         check_widths(self.layers)
 
     def backward(
-        self, parameters: NetworkParameters, inputs: Array, targets: Array
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
     ) -> NetworkParameters:
         """Return the gradient of the loss: every pass through a layer adds its contribution."""
         outputs, caches = self.forward(parameters, inputs)

@@ -25,10 +25,12 @@ from mlp.faults.networks import (
     squares,
     squares_gradient,
 )
+from mlp.faults.rebuilding import dense_layers
 from mlp.initialisers import he_normal, lecun_normal, unit_normal
 from mlp.losses import half_mean_squared_norm, softmax_cross_entropy
 from mlp.network import Initialiser, Network, dense_network
-from mlp.problems import Problem, network_problem
+from mlp.problem import Problem
+from mlp.problems import network_problem
 
 INPUTS, OUTPUTS, BATCH = 6, 5, 11
 HIDDEN, SQUARE_HIDDEN, DEEP_HIDDEN = (8, 7), (7, 7), (7, 7, 7, 7)
@@ -88,7 +90,7 @@ def correct_softmax(seed: int = 0) -> Problem:
 def correct_gain(seed: int = 0) -> Problem:
     """Return the 6-8-7-5 network without a fault, with gains in layer2, stored as logarithms."""
     network, inputs, targets = _drawn(seed, HIDDEN)
-    first, second, third = network.layers
+    first, second, third = dense_layers(network)
     log_gain = np.random.default_rng([seed, 1]).normal(scale=BIAS_SCALE, size=second.fan_out)
     layer = GainDense(second.name, second.activation, second.parameters | {"log_gain": log_gain})
     network = replace(network, layers=(first, layer, third))

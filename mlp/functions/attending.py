@@ -20,7 +20,7 @@ import numpy as np
 from mlp.arrays import Array, LayerParameters, Scalar
 from mlp.functions.softmaxes import softmax_backward, softmax_of
 from mlp.functions.squared_error import half_squared_error, squared_error_delta
-from mlp.problems import Problem
+from mlp.problem import Problem
 
 TOKENS, FEATURES, WIDTH, VALUES = 6, 5, 3, 2
 

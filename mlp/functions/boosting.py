@@ -13,7 +13,7 @@ import numpy as np
 
 from mlp.activations import sigmoid_function
 from mlp.arrays import Array, LayerParameters, Scalar
-from mlp.problems import Problem
+from mlp.problem import Problem
 
 SAMPLES = 13
 # The quantile that the smooth quantile objective estimates, and the width of its rounded corner.

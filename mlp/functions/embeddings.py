@@ -15,7 +15,7 @@ import numpy as np
 
 from mlp.arrays import Array, LayerParameters, Scalar
 from mlp.functions.squared_error import half_squared_error, squared_error_delta
-from mlp.problems import Problem
+from mlp.problem import Problem
 
 PADDING = 0
 VOCABULARY, WIDTH, OUTPUTS = 10, 4, 2

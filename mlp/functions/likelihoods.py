@@ -14,7 +14,7 @@ Bishop (2006), Pattern Recognition and Machine Learning, section 2.3.
 import numpy as np
 
 from mlp.arrays import Array, LayerParameters, Scalar
-from mlp.problems import Problem
+from mlp.problem import Problem
 
 SAMPLES, FEATURES = 8, 6
 

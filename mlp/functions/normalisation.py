@@ -21,7 +21,7 @@ import numpy as np
 
 from mlp.arrays import Array, LayerParameters, Scalar
 from mlp.functions.squared_error import half_squared_error, squared_error_delta
-from mlp.problems import Problem
+from mlp.problem import Problem
 
 # Keeps the division defined where a feature is constant; the value usual in the literature.
 EPSILON = 1e-5

@@ -12,7 +12,7 @@ import numpy as np
 
 from mlp.arrays import Array, LayerParameters, Scalar
 from mlp.functions.squared_error import half_squared_error, squared_error_delta
-from mlp.problems import Problem
+from mlp.problem import Problem
 
 SIDE = 2
 # Distance between any two entries of the maps to be max-pooled: far more than a step.

@@ -23,7 +23,7 @@ import numpy as np
 from mlp.activations import sigmoid_function
 from mlp.arrays import Array, LayerParameters, Scalar
 from mlp.functions.squared_error import half_squared_error, squared_error_delta
-from mlp.problems import Problem
+from mlp.problem import Problem
 
 STEPS, SAMPLES, INPUTS, HIDDEN = 3, 5, 4, 2
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mlp.activations import sigmoid_function
 from mlp.arrays import Array, LayerParameters, Scalar
-from mlp.problems import Problem
+from mlp.problem import Problem
 
 # Residuals are squared up to here and count linearly beyond.
 THRESHOLD = 1.5

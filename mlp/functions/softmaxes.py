@@ -14,7 +14,7 @@ import numpy as np
 from mlp.arrays import Array, LayerParameters, Scalar
 from mlp.functions.squared_error import half_squared_error, squared_error_delta
 from mlp.losses import log_softmax
-from mlp.problems import Problem
+from mlp.problem import Problem
 
 SAMPLES, CLASSES = 7, 4
 

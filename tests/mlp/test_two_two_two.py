@@ -8,7 +8,7 @@ from mlp.activations import identity
 from mlp.layers import Dense
 from mlp.losses import sum_of_squares
 from mlp.network import Network
-from mlp.training import gradient_descent
+from mlp.training import train
 
 LEARNING_RATE = 0.5
 # Half a unit of the eighth decimal, and a little for the rounding of the comparison itself.
@@ -63,9 +63,13 @@ def losses(problem, parameters, *instances):
 
 
 def after(problem, steps):
-    return gradient_descent(
-        problem.network, problem.parameters, *problem.args, learning_rate=LEARNING_RATE, steps=steps
-    )
+    return train(
+        problem.network,
+        problem.parameters,
+        *problem.args,
+        learning_rate=LEARNING_RATE,
+        epochs=steps,
+    ).parameters
 
 
 def test_first_hidden_unit_before_and_after_the_sigmoid(problem, first):

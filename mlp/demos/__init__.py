@@ -1,0 +1,8 @@
+"""Demos: what `python -m mlp NAME` shows, each in a module of its own."""
+
+from mlp.demos.catalogue import Demo
+
+_ALL: tuple[Demo, ...] = ()
+
+# By name, in the order in which they are listed.
+DEMOS = {demo.name: demo for demo in _ALL}
