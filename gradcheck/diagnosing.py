@@ -21,6 +21,7 @@ from gradcheck.directions import Floats
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.layer_blame import blamed_on_layers
+from gradcheck.layer_parts import INPUTS
 from gradcheck.measuring import Measurements
 
 
@@ -73,9 +74,18 @@ def diagnosis_of(
 def _network(evaluator: Evaluator, found: Measurements, asker: Asker) -> tuple[LayerFacts, ...]:
     """Return what every layer saw, () where the problem does not show its layers."""
     problem = evaluator.problem
-    if problem.network is None or len(problem.args) != 2:
+    if problem.network is None:
         return ()
     parameters = {name: a.astype(np.float64) for name, a in evaluator.original.items()}
-    inputs, targets = problem.args
+    layers = getattr(problem.network, "layers", None) or [None]
+    source = f"{getattr(layers[0], 'name', '')}.{INPUTS}"
+    if len(problem.args) == 2:
+        inputs, targets, source = *problem.args, ""
+    elif not problem.args and source in parameters:
+        inputs, targets = parameters[source], None
+    else:
+        return ()
     loss = float(found.noise.value)
-    return network_facts(problem.network, parameters, inputs, targets, loss, asker=asker)
+    return network_facts(
+        problem.network, parameters, inputs, targets, loss, source=source, asker=asker
+    )

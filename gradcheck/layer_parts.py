@@ -55,6 +55,29 @@ class LayerAlone:
 
 
 @dataclass(frozen=True)
+class UpstreamLoss:
+    """The loss sum(upstream * outputs) of a layer as one on its outputs, for want of targets."""
+
+    upstream: Array
+
+    def value(self, outputs: Any, targets: None) -> Any:
+        """Return the loss of the outputs."""
+        return np.sum(self.upstream * outputs)
+
+    def gradient(self, outputs: Any, targets: None) -> Array:
+        """Return its gradient, the upstream."""
+        return self.upstream
+
+
+@dataclass(frozen=True)
+class OneLayer:
+    """A layer as a network of one, whose inputs are a parameter of the problem."""
+
+    layers: tuple[Any]
+    loss: UpstreamLoss
+
+
+@dataclass(frozen=True)
 class LossAlone:
     """The loss as a function of the outputs of the last layer, and its own gradient."""
 
@@ -234,7 +257,8 @@ def known_loss(network: Any) -> Any:
 
 def _layer_part(alone: LayerAlone, own: dict[str, Any], outputs: Array) -> Part:
     name = alone.layer.name
-    problem = Problem(alone.loss, alone.gradient, {name: own}, name=name)
+    network = OneLayer((alone.layer,), UpstreamLoss(alone.upstream))
+    problem = Problem(alone.loss, alone.gradient, {name: own}, name=name, network=network)
     return _part(name, problem, is_complex=outputs.dtype.kind == "c", alone=alone)
 
 

@@ -1,15 +1,10 @@
 """Problem: a loss, its hand-written gradient, and the point at which to compare them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlp.arrays import Array, Scalar
-
-if TYPE_CHECKING:
-    from mlp.network import Network
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -25,7 +20,8 @@ class Problem:
     args: the data, such as (inputs, targets).
     sizes: numbers that a wrong factor may turn out to be, such as {"batch": 5}.
     layers: names of the parameters by layer, where their own names do not say it.
-    network: the network behind loss and gradient, layer by layer; None where it is not shown.
+    network: what is behind loss and gradient, layer by layer: an object with a list of `layers`
+        and the `loss` on their outputs; None where it is not shown.
     in_place: whether loss() and gradient() take nothing, as they read the live arrays that
         `parameters` holds.
     """
@@ -37,5 +33,5 @@ class Problem:
     args: tuple[Array, ...] = ()
     sizes: dict[str, int] = field(default_factory=dict)
     layers: dict[str, list[str]] | None = None
-    network: Network | None = None
+    network: Any = None
     in_place: bool = False

@@ -57,6 +57,14 @@ class Claim:
         return deepcopy(self.answer) if same else self.compute(parameters, *args)
 
 
+@dataclass(frozen=True, eq=False)
+class LayerAlone:
+    """A layer as a chain of one, and L_layer as the loss on its outputs."""
+
+    layers: tuple[Layer]
+    loss: Loss
+
+
 def layer_problem(
     layer: Layer,
     parameters: LayerParameters,
@@ -64,7 +72,7 @@ def layer_problem(
     upstream: Array,
     answer: tuple[Array, LayerParameters],
 ) -> Problem:
-    """Return the problem of one layer on the way back.
+    """Return the problem of one layer on the way back; its inputs are one of its parameters.
 
     Parameters
     ----------
@@ -73,14 +81,14 @@ def layer_problem(
     upstream: dL/da; (batch, fan_out).
     answer: what the layer's backward returned.
     """
+    weighted = weighted_sum(upstream)
 
-    def loss(own: NetworkParameters, upstream: Array) -> Scalar:
-        outputs, _ = layer.forward(*_split(own[layer.name]))
-        value: Scalar = np.sum(upstream * outputs)  # over (batch, fan_out)
-        return value
+    def loss(point: NetworkParameters) -> Scalar:
+        outputs, _ = layer.forward(*_split(point[layer.name]))
+        return weighted.value(outputs, upstream)
 
-    def gradient(own: NetworkParameters, upstream: Array) -> NetworkParameters:
-        _, cache = layer.forward(*_split(own[layer.name]))
+    def gradient(point: NetworkParameters) -> NetworkParameters:
+        _, cache = layer.forward(*_split(point[layer.name]))
         return _joined(layer, layer.backward(cache, upstream))
 
     point = {layer.name: {**parameters, INPUTS: inputs}}
@@ -89,9 +97,19 @@ def layer_problem(
         loss=loss,
         gradient=Claim(point, _joined(layer, answer), gradient),
         parameters=point,
-        args=(upstream,),
         sizes={"batch": len(inputs), "fan_in": layer.fan_in, "fan_out": layer.fan_out},
+        network=LayerAlone((layer,), weighted),
     )
+
+
+def weighted_sum(upstream: Array) -> Loss:
+    """Return L_layer = sum_nk u_nk a_nk, whose gradient at the outputs is u; without targets."""
+
+    def value(outputs: Array, _: Array) -> Scalar:
+        total: Scalar = np.sum(upstream * outputs)  # over (batch, fan_out)
+        return total
+
+    return Loss("weighted_sum", value, lambda outputs, _: upstream)
 
 
 def loss_problem(loss: Loss, outputs: Array, targets: Array, upstream: Array) -> Problem:

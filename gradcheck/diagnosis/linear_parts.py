@@ -50,6 +50,26 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Given:
+    """The one parameter is what the next layer gets.
+
+    Attributes
+    ----------
+    name: of the parameter
+    """
+
+    name: str
+
+    def gradients(self, delta: Floats) -> dict[str, Floats]:
+        """Return delta."""
+        return {self.name: delta}
+
+    def input_gradient(self, delta: Floats) -> Floats:
+        """Return nothing, as there are no inputs."""
+        return np.zeros(0)
+
+
+@dataclass(frozen=True)
 class Dense:
     """z = x W + b, or with W transposed, or with samples in columns.
 

@@ -12,11 +12,17 @@ import numpy as np
 from gradcheck.diagnosis.activations import Activation, read_activation
 from gradcheck.diagnosis.asking import AskedLayer, AskedLoss, Asker, quiet
 from gradcheck.diagnosis.layer_facts import LayerFacts, OwnBackward, below
-from gradcheck.diagnosis.linear_parts import Identity, Preactivation, linear_part
+from gradcheck.diagnosis.linear_parts import (
+    Given,
+    Identity,
+    LinearPart,
+    Preactivation,
+    linear_part,
+)
 from gradcheck.diagnosis.loss_gradient import loss_gradient
 from gradcheck.diagnosis.slopes import Differentiator, Line
 from gradcheck.directions import Floats, norm
-from gradcheck.layer_parts import forward, known_loss, own_parameters
+from gradcheck.layer_parts import INPUTS, forward, known_loss, own_parameters
 
 # The network's loss is the user's where both agree to this, relative to it.
 SAME_LOSS = 1e-6
@@ -89,6 +95,20 @@ class _Seen:
         return self.line(self.forward, directions), self.line(self.preactivation, directions)
 
 
+class _Source:
+    """What stands before a network whose inputs are a parameter: it hands that on."""
+
+    name = INPUTS
+
+    def forward(self, parameters: Mapping[str, Any], inputs: Any) -> tuple[Any, None]:
+        """Return the parameter."""
+        return parameters[INPUTS], None
+
+    def backward(self, cache: None, upstream: Floats) -> tuple[Floats, dict[str, Floats]]:
+        """Return the upstream, for the parameter."""
+        return np.zeros(0), {INPUTS: upstream}
+
+
 def _size(array: Floats) -> float:
     return norm(array) / float(np.sqrt(max(array.size, 1)))
 
@@ -100,6 +120,7 @@ def network_facts(
     targets: Any,
     loss: float,
     *,
+    source: str = "",
     asker: Asker | None = None,
 ) -> tuple[LayerFacts, ...]:
     """Return what is true of every layer, first to last, at the point of a check.
@@ -110,6 +131,7 @@ def network_facts(
     parameters: by full name, "layer2.weight"
     inputs, targets: the data
     loss: the user's loss, which the network's has to be
+    source: full name of the parameter that is the network's inputs; "" where these are data
     asker: calls the layers, now and when more is asked of the facts
 
     Returns
@@ -120,7 +142,11 @@ def network_facts(
     """
     try:
         with quiet():
-            return _facts(network, parameters, inputs, targets, loss, asker=asker or Asker())
+            asker = asker or Asker()
+            seen = _forward(network, parameters, inputs, asker)
+            if source:
+                seen.insert(0, _fed(source, seen[0].inputs))
+            return _facts(network, seen, targets, loss, asker=asker)
     except Exception:
         # What the user's code makes of these calls is its own affair.
         return ()
@@ -128,8 +154,7 @@ def network_facts(
 
 def _facts(
     network: Any,
-    parameters: Mapping[str, Floats],
-    inputs: Any,
+    seen: list[_Seen],
     targets: Any,
     loss: float,
     *,
@@ -139,7 +164,6 @@ def _facts(
     if known is None:
         return ()
     at_outputs = AskedLoss(known, asker)
-    seen = _forward(network, parameters, inputs, asker)
     outputs = seen[-1].outputs
     if not abs(float(at_outputs.value(outputs.copy(), targets)) - loss) <= SAME_LOSS * abs(loss):
         return ()
@@ -171,7 +195,7 @@ def _with_loss_upstream(
     generator: np.random.Generator,
 ) -> LayerFacts:
     """Return a hidden layer with the gradient that the loss would have at its outputs."""
-    if facts.outputs.shape != outputs.shape:
+    if facts.outputs.shape != outputs.shape or isinstance(facts.linear, Given):
         return facts
     return replace(facts, loss_upstream=loss_gradient(*loss, facts.outputs, generator))
 
@@ -198,6 +222,11 @@ def _forward(
     return seen
 
 
+def _fed(source: str, inputs: Floats) -> _Seen:
+    """Return what stands before a network whose inputs are a parameter."""
+    return _Seen(_Source(), {INPUTS: source}, {INPUTS: inputs}, np.zeros(0), inputs)
+
+
 def _layer_facts(
     seen: _Seen, upstream: Floats, generator: np.random.Generator
 ) -> LayerFacts | None:
@@ -209,13 +238,7 @@ def _layer_facts(
     preactivations = np.array(seen.preactivation(seen.parameters, seen.inputs), np.float64)
     if preactivations.shape != seen.outputs.shape:
         return None
-    linear = (
-        Identity()
-        if seen.is_identity
-        else linear_part(
-            seen.preactivation, seen.parameters, seen.inputs, by_preactivations, generator
-        )
-    )
+    linear = _linear_part(seen, by_preactivations, generator)
     if linear is None:
         return None
     axis = getattr(linear, "sample_axis", 0)
@@ -245,6 +268,16 @@ def _layer_facts(
         own=OwnBackward(seen.layer, seen.parameters, seen.inputs),
         tells_preactivations=seen.tells_preactivations,
     )
+
+
+def _linear_part(
+    seen: _Seen, differentiator: Differentiator, generator: np.random.Generator
+) -> LinearPart | None:
+    if isinstance(seen.layer, _Source):
+        return Given(INPUTS)
+    if seen.is_identity:
+        return Identity()
+    return linear_part(seen.preactivation, seen.parameters, seen.inputs, differentiator, generator)
 
 
 def _is_right(

@@ -352,9 +352,9 @@ def test_a_large_network_takes_no_time_to_speak_of():
     )
     inputs = generator.random((32, 784))
     problem = mlp.problems.network_problem("large", network, inputs, generator.random((32, 10)))
-    started = time.perf_counter()
+    started = time.process_time()
     facts = of_problem(problem)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     expected = flatten(problem.gradient(problem.parameters, *problem.args))
     assert_close(true_gradients(facts), expected, 1e-9)
 

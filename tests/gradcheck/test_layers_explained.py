@@ -1,0 +1,118 @@
+"""A layer checked by itself is told why it is wrong, as a network that shows its layers is."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import gradcheck
+import mlp.faults
+from mlp.activations import sigmoid
+from mlp.faults.catalogue import RebuiltNetworkFault
+from mlp.layers import Dense
+
+SEEDS = range(3)
+# Faults inside of one layer: the chain and the loss are right.
+OF_A_LAYER = {
+    name: fault
+    for name, fault in mlp.faults.FAULTS.items()
+    if isinstance(fault, RebuiltNetworkFault)
+    and fault.layer
+    and type(fault(0).network).__module__ == "mlp.network"
+}
+
+
+def errors(report):
+    return [finding for finding in report.findings if finding.severity == "error"]
+
+
+def test_these_are_the_faults_of_a_layer():
+    assert len(OF_A_LAYER) == 20
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", OF_A_LAYER)
+def test_a_wrong_layer_is_told_why(name, seed):
+    fault = OF_A_LAYER[name]
+    problem = fault(seed)
+    report = gradcheck.check_layers(
+        problem.network, *problem.args, sizes=problem.sizes, effort="quick"
+    )
+    found = errors(report)
+    assert found
+    assert {finding.slug for finding in found} <= fault.exposed
+    assert {finding.layer for finding in found} == {fault.layer}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_three_gradients_spoilt_by_one_mistake_are_one_finding(seed):
+    problem = mlp.faults.activation_for_derivative(seed)
+    report = gradcheck.check_layers(problem.network, *problem.args, effort="quick")
+    (found,) = errors(report)
+    assert found.slug == "activation_for_derivative"
+    assert found.parameters == ("layer2.weight", "layer2.bias", "layer2.inputs")
+
+
+class Untransposed(Dense):
+    def backward(self, cache, upstream):
+        _, gradients = super().backward(cache, upstream)
+        return self.delta(cache, upstream) @ cache.weight, gradients
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_first_layer_hands_down_to_its_inputs(seed):
+    rng = np.random.default_rng(seed)
+    parameters = {"weight": rng.normal(size=(4, 4)), "bias": rng.normal(size=4)}
+    layer = Untransposed("hidden", sigmoid, parameters)
+    inputs, upstream = rng.normal(size=(5, 4)), rng.normal(size=(5, 4))
+    report = gradcheck.check_layers(SimpleNamespace(layers=[layer]), inputs, upstream)
+    (found,) = errors(report)
+    assert (found.slug, found.parameters) == ("wrong_upstream", ("hidden.inputs",))
+    assert "hidden hands down delta W in place of delta W^T" in found.evidence
+
+
+class Swish:
+    """a = z sigmoid(z), without parameters, whose backward forgets the second term of a'."""
+
+    name, parameters = "swish", {}
+
+    def forward(self, parameters, inputs):
+        return inputs / (1 + np.exp(-inputs)), inputs
+
+    def backward(self, cache, upstream):
+        return upstream / (1 + np.exp(-cache)), {}
+
+
+def test_a_layer_without_parameters_is_explained_too():
+    rng = np.random.default_rng(0)
+    network = SimpleNamespace(layers=[Swish()])
+    report = gradcheck.check_layers(network, rng.normal(size=(5, 4)), rng.normal(size=(5, 4)))
+    (found,) = errors(report)
+    assert found.parameters == ("swish.inputs",)
+    assert found.slug in ("wrong_activation_derivative", "wrong_upstream")
+
+
+class Mixed:
+    """A layer that is neither dense nor entry by entry: z_nj = sum_i x_ni W_ij x_nj."""
+
+    name = "mixed"
+
+    def __init__(self, rng):
+        self.parameters = {"weight": rng.normal(size=(4, 4))}
+
+    def forward(self, parameters, inputs):
+        return (inputs @ parameters["weight"]) * inputs, (inputs, parameters["weight"])
+
+    def backward(self, cache, upstream):
+        inputs, weight = cache
+        delta = upstream * inputs
+        return delta @ weight.T, {"weight": inputs.T @ delta}  # forgets x_nj
+
+
+def test_a_layer_of_any_kind_is_blamed_without_a_wrong_name():
+    rng = np.random.default_rng(0)
+    network = SimpleNamespace(layers=[Mixed(rng)])
+    report = gradcheck.check_layers(network, rng.normal(size=(5, 4)), rng.normal(size=(5, 4)))
+    (found,) = errors(report)
+    assert found.parameters == ("mixed.inputs",)
+    assert found.slug in ("wrong_upstream", "unexplained")
