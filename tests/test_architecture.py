@@ -12,6 +12,8 @@ import mlp
 
 FOLDERS = {"gradcheck": Path(gradcheck.__file__).parent, "mlp": Path(mlp.__file__).parent}
 FRAMEWORKS = {"torch", "jax", "jaxlib", "tensorflow", "keras", "autograd", "cupy", "scipy"}
+# Where frameworks may be loaded, by the functions that need them.
+HOMES_OF_FRAMEWORKS = ("gradcheck.adapters.", "mlp.derivations.framework")
 # Who may load the views of a report, and who the command; nobody who computes does.
 USERS_OF_RENDERING = {"rendering", "cli", "report", "testing", "pytest_plugin"}
 USERS_OF_CLI = {"cli", "__main__"}
@@ -69,8 +71,8 @@ def violations(module, source):
         if top in FOLDERS and top != package:
             found.append(f"{package} imports {top}: {name}")
         elif top in FRAMEWORKS:
-            if part != "adapters" or name in early:
-                found.append(f"a framework outside of an adapter's functions: {name}")
+            if not module.startswith(HOMES_OF_FRAMEWORKS) or name in early:
+                found.append(f"a framework outside of its home's functions: {name}")
         elif top in ("pytest", "_pytest"):
             if module != "gradcheck.pytest_plugin":
                 found.append(f"pytest outside of the plugin: {name}")
@@ -132,8 +134,10 @@ def test_a_module_imports_only_what_it_may(module):
         ("gradcheck.entries", "import gradcheck.cli.exits", "entries imports cli"),
         ("gradcheck.noise", "import torch", "a framework outside"),
         ("mlp.layers", "if True:\n    from jax import numpy", "a framework outside"),
-        ("gradcheck.adapters.torch", "import torch", "a framework outside of an adapter's func"),
+        ("gradcheck.adapters.torch", "import torch", "a framework outside of its home"),
         ("gradcheck.adapters.torch", "from gradcheck.line import RATIO", "more than the problem"),
+        ("mlp.derivations.framework", "import torch", "a framework outside of its home's func"),
+        ("mlp.derivations.taped", "def f():\n    import torch", "a framework outside of its home"),
         ("gradcheck.line", "import tqdm", "an unknown dependency"),
     ],
 )
@@ -152,6 +156,7 @@ def test_a_forbidden_import_would_be_noticed(module, source, told):
         ("gradcheck.pytest_plugin", "import pytest"),
         ("gradcheck.adapters.torch", "def f():\n    import torch"),
         ("gradcheck.adapters.torch", "from gradcheck.problem import Problem"),
+        ("mlp.derivations.framework", "def f():\n    import torch"),
         ("gradcheck.checking", "from gradcheck.line import RATIO\nimport numpy as np"),
     ],
 )

@@ -1,0 +1,45 @@
+"""The 2-2-2 network derived by a tape: the way forward is written down, the way back is played.
+
+`mlp.tape` knows the derivative of each operation; nothing of the network's is worked out here.
+"""
+
+from typing import Any
+
+from mlp.arrays import Array
+from mlp.derivations.quantities import Quantities, derived_problem
+from mlp.problem import Problem
+from mlp.tape import Tape, sigmoid
+
+
+def derive(W: Array, V: Array, X: Array, T: Array) -> Quantities:
+    """Return all quantities; X and T are constants, everything else is on the tape."""
+    tape = Tape()
+    w, v = tape.variable(W), tape.variable(V)
+    h_in = X @ w  # (n, 2) @ (2, 2)
+    h = sigmoid(h_in)
+    y_in = h @ v  # (n, 2) @ (2, 2)
+    y = sigmoid(y_in)
+    e = y - T
+    loss = (e**2).sum()
+
+    slopes = tape.gradients(loss)
+    value: Any = loss.value[()]
+    return Quantities(
+        H_in=h_in.value,
+        H=h.value,
+        Y_in=y_in.value,
+        Y=y.value,
+        E=e.value,
+        loss=value,
+        dL_dY=slopes[y],
+        dL_dY_in=slopes[y_in],
+        dL_dV=slopes[v],
+        dL_dH=slopes[h],
+        dL_dH_in=slopes[h_in],
+        dL_dW=slopes[w],
+    )
+
+
+def by_tape() -> Problem:
+    """Return the 2-2-2 network, its gradient played back from a tape."""
+    return derived_problem("by_tape", derive)
