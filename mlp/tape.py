@@ -170,7 +170,7 @@ def maximum(one: Any, other: Any) -> Variable:
     return _made(y, (one, lambda u: u * first), (other, lambda u: u * ~first))
 
 
-def value_and_gradient(loss: Callable[..., Variable]) -> Callable[..., tuple[Any, Any]]:
+def value_and_gradient(loss: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
     """Return the function of (parameters, *args) whose results are the loss and its gradient.
 
     Parameters
@@ -191,7 +191,7 @@ def value_and_gradient(loss: Callable[..., Variable]) -> Callable[..., tuple[Any
     return both
 
 
-def gradient(loss: Callable[..., Variable]) -> Callable[..., Any]:
+def gradient(loss: Callable[..., Any]) -> Callable[..., Any]:
     """Return the gradient of a loss, as a function of (parameters, *args)."""
     both = value_and_gradient(loss)
     return lambda parameters, *args: both(parameters, *args)[1]
