@@ -136,7 +136,9 @@ class Variable:
     def mean(self, axis: int | None = None, *, keepdims: bool = False) -> "Variable":
         """Return the mean over an axis, or over all."""
         total = self.sum(axis, keepdims=keepdims)
-        return total / (self.value.size // total.value.size)
+        count = self.value.size // total.value.size
+        # A number of the same type: an old numpy would widen float32.
+        return _ratio(total, total.value.dtype.type(count))
 
 
 def exp(x: Variable) -> Variable:
