@@ -15,7 +15,7 @@ from typing import Any
 from gradcheck import importing
 from gradcheck.suggestions import did_you_mean
 
-BUILTIN_MODULES = ("mlp.problems", "mlp.faults", "mlp.functions")
+BUILTIN_MODULES = ("mlp.problems", "mlp.faults", "mlp.functions", "mlp.styles")
 # Attributes that a message lists.
 MOST_LISTED = 8
 
