@@ -1,8 +1,14 @@
 """Demos: what `python -m mlp NAME` shows, each in a module of its own."""
 
+from mlp.demos import any_depth, quadrants, six_arrays, zeros
 from mlp.demos.catalogue import Demo
 
-_ALL: tuple[Demo, ...] = ()
+_ALL: tuple[Demo, ...] = (
+    six_arrays.DEMO,
+    any_depth.DEMO,
+    zeros.DEMO,
+    quadrants.DEMO,
+)
 
 # By name, in the order in which they are listed.
 DEMOS = {demo.name: demo for demo in _ALL}
