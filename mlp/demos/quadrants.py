@@ -35,7 +35,7 @@ def run(settings: Settings) -> Outcome:
     first, last = accuracies[0], accuracies[-1]
     return Outcome(
         lines=(
-            f"right about {first:.1%} of {TESTED:,} points before, and about {last:.1%} after",
+            f"{first:.1%} of {TESTED:,} points are guessed right before, {last:.1%} after",
             f"{STEPS:,} steps, each on one other point.",
             "",
             f"What it guesses, {SAME} for x y > 0 and {OPPOSITE} for the rest, before and after:",

@@ -99,9 +99,8 @@ def test_quadrants_are_told_apart_and_pictured():
     before, after = shown.figures["before"], shown.figures["after"]
     assert before < 0.65
     assert after >= 0.85
-    assert (
-        f"right about {before:.1%} of 1,000 points before, and about {after:.1%}" in shown.lines[0]
-    )
+    told = f"{before:.1%} of 1,000 points are guessed right before, {after:.1%} after"
+    assert shown.lines[:2] == (told, "99,000 steps, each on one other point.")
     assert shown.curves[0].values[:: len(shown.curves[0].values) - 1] == (before, after)
     assert_presentable(shown)
     pictures = shown.lines[-18:]
