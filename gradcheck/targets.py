@@ -15,7 +15,13 @@ from typing import Any
 from gradcheck import importing
 from gradcheck.suggestions import did_you_mean
 
-BUILTIN_MODULES = ("mlp.problems", "mlp.derivations", "mlp.faults", "mlp.functions")
+BUILTIN_MODULES = (
+    "mlp.problems",
+    "mlp.derivations",
+    "mlp.styles",
+    "mlp.faults",
+    "mlp.functions",
+)
 # Attributes that a message lists.
 MOST_LISTED = 8
 

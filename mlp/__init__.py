@@ -3,7 +3,8 @@
 Read `mlp.layers` first: the forward and the backward pass of one layer, side by side, with the
 derivation between them. `mlp.network` chains layers, `mlp.problems` holds networks with data,
 ready to be checked, and `mlp.faults` the same with a deliberate bug in the gradient.
-`mlp.functions` has functions beyond the network, right and wrong.
+`mlp.functions` has functions beyond the network, right and wrong. `mlp.styles` has networks as
+others write them: over plain lists, in columns, as objects that hold their own arrays.
 
 References
 ----------

@@ -1,11 +1,15 @@
 """Demos: what `python -m mlp NAME` shows, each in a module of its own."""
 
-from mlp.demos import derivations, steps
+from mlp.demos import any_depth, derivations, quadrants, six_arrays, steps, zeros
 from mlp.demos.catalogue import Demo
 
 _ALL: tuple[Demo, ...] = (
+    six_arrays.DEMO,
     derivations.DEMO,
     steps.DEMO,
+    any_depth.DEMO,
+    zeros.DEMO,
+    quadrants.DEMO,
 )
 
 # By name, in the order in which they are listed.

@@ -8,6 +8,7 @@ from mlp.faults.twins import (
     correct,
     correct_deep,
     correct_equal,
+    correct_leaky_equal,
     correct_square,
     correct_tied,
     parameters_of,
@@ -122,6 +123,23 @@ class _LossDerivativeInHiddenLayers(Network):
         return gradient
 
 
+class _LossAndActivationInHiddenLayers(Network):
+    def backward(
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
+    ) -> NetworkParameters:
+        gradient = super().backward(parameters, inputs, targets, verify)
+        outputs = inputs
+        for layer in dense_layers(self)[:-2]:
+            outputs, cache = layer.forward(parameters[layer.name], outputs)  # (batch, fan_out)
+            delta = outputs * self.loss.gradient(outputs, targets)  # f(z) for f'(z)
+            gradient[layer.name] = {"weight": cache.inputs.T @ delta, "bias": delta.sum(axis=0)}
+        return gradient
+
+
 class _StepBeforeSignal(Network):
     def backward(
         self,
@@ -231,6 +249,17 @@ def preactivations_for_inputs(network: Network) -> Network:
 def loss_derivative_in_hidden_layers(network: Network) -> Network:
     """Hidden layers get the loss's derivative at their own outputs: found in a published loop."""
     return _LossDerivativeInHiddenLayers(network.layers, network.loss)
+
+
+@rebuilds_network(
+    correct_leaky_equal,
+    wrong=parameters_of("layer1", "layer2"),
+    causes={"wrong_upstream"},
+    black_box={"wrong_upstream", "unexplained"},
+)
+def loss_and_activation_in_hidden_layers(network: Network) -> Network:
+    """Layers below the top two have f(z) dL/da for delta: the general step of a published text."""
+    return _LossAndActivationInHiddenLayers(network.layers, network.loss)
 
 
 @rebuilds_network(

@@ -70,6 +70,12 @@ def correct_leaky(seed: int = 0) -> Problem:
     return network_problem("correct_leaky", *drawn)
 
 
+def correct_leaky_equal(seed: int = 0) -> Problem:
+    """Return a 6-7-7-7-7 leaky ReLU network without a fault: outputs as many as hidden units."""
+    drawn = _drawn(seed, (7, 7, 7), outputs=7, activation=leaky_relu, initialiser=he_normal)
+    return network_problem("correct_leaky_equal", *drawn)
+
+
 def correct_classifier(seed: int = 0) -> Problem:
     """Return a 6-8-7-5 tanh classifier without a fault: softmax, cross-entropy, one-hot targets."""
     network, inputs, scores = _drawn(seed, HIDDEN, activation=tanh, initialiser=lecun_normal)

@@ -65,7 +65,7 @@ def layers_of(names):
 
 
 def test_gallery_has_the_size_it_says():
-    assert len(faults.FAULTS) == 69
+    assert len(faults.FAULTS) == 70
 
 
 def test_every_fault_goes_by_its_own_name_and_says_what_it_is():

@@ -10,7 +10,7 @@ from mlp.layers import Dense
 from mlp.losses import half_mean_squared_norm
 
 TWINS = {name: make for name, make in vars(twins).items() if name.startswith("correct")}
-KINKED = {"correct_leaky", "correct_lasso"}
+KINKED = {"correct_leaky", "correct_leaky_equal", "correct_lasso"}
 SIGMOIDS = [
     "correct",
     "correct_square",
@@ -58,8 +58,8 @@ def test_twin_with_kinks_agrees_with_central_differences(
 
 @pytest.mark.parametrize("seed", range(20))
 def test_kinks_are_further_away_than_a_step(seed):
-    leaky = preactivations(twins.correct_leaky(seed))[:-1]
-    assert min(np.abs(z).min() for z in leaky) > 1e-5
+    for leaky in (twins.correct_leaky, twins.correct_leaky_equal):
+        assert min(np.abs(z).min() for z in preactivations(leaky(seed))[:-1]) > 1e-5
     lasso = twins.correct_lasso(seed).parameters.values()
     assert min(np.abs(values["weight"]).min() for values in lasso) > 1e-5
 
@@ -87,6 +87,7 @@ def test_no_tanh_of_the_gallery_is_saturated(name, seed):
         ("correct_equal", 11, (7, 7), 7),
         ("correct_deep", 11, (7, 7, 7, 7), 5),
         ("correct_leaky", 11, (8, 7), 5),
+        ("correct_leaky_equal", 11, (7, 7, 7), 7),
         ("correct_classifier", 11, (8, 7), 5),
         ("correct_softmax", 11, (8, 7), 5),
         ("correct_gain", 11, (8, 7), 5),
