@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Layers are asked where so many rows or columns of a matrix have this part of the largest gradient.
 SMALL_GRADIENT = 1e-2
-# Of the mean slope from 0: a sigmoid is that flat from 7.4 on, a tanh from 3.6 on.
+# Of the mean slope from 0: a sigmoid is that flat beyond 7.3, a tanh beyond 3.6.
 FLAT_SLOPE = 1e-2
 # Share of a layer's units that is worth telling. Of ReLUs half are dead where samples are alike, as
 # they are deep in a sound network, and the other half is enough.
