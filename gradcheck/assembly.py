@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.diagnosis import codes
+from gradcheck.directions import root_mean_square
 from gradcheck.entries import EntryMeasurement
 from gradcheck.execution import Array
 from gradcheck.measured import Measured
@@ -62,6 +63,7 @@ def stopped_reports(
             unresolved_count=0,
             probes=(),
             findings=_about(name, known),
+            gradient_size=_size(flight.analytic.get(name)),
         )
         for name, array in originals.items()
     )
@@ -103,6 +105,7 @@ def measured_report(
         required=measured.claim.required,
         miss_chance=judgement.miss_chance,
         worst_entries=_worst_entries(() if judgement.verdict == "pass" else entries),
+        gradient_size=_size(measured.claim.analytic if measured.claim.comparing else None),
     )
 
 
@@ -204,6 +207,10 @@ def _share_of_probes(measured: Mapping[str, Measured]) -> list[tuple[str, str]]:
 
 def _about(name: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if name in finding.parameters)
+
+
+def _size(analytic: npt.NDArray[np.float64] | None) -> float | None:
+    return None if analytic is None else root_mean_square(analytic)
 
 
 def _worst(entries: Sequence[EntryMeasurement]) -> Comparison | None:

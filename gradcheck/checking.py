@@ -15,6 +15,7 @@ from gradcheck.calling import TimedOut
 from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Mutated
+from gradcheck.gradient_sizes import size_notes
 from gradcheck.measuring import Measurements, Task, measure_parameters
 from gradcheck.options import CheckOptions, Options, settle_options, takes_options
 from gradcheck.parameters import assign_layers, select_names
@@ -27,7 +28,8 @@ from gradcheck.preflight import (
     run_preflight,
 )
 from gradcheck.problem import Problem, as_problem, network_layers
-from gradcheck.report import Finding, GradientReport, ParameterReport
+from gradcheck.report import Finding, GradientReport, ParameterReport, layer_reports
+from gradcheck.saturation import saturation_notes
 
 if TYPE_CHECKING:
     from gradcheck.diagnosis.diagnose import Diagnosis
@@ -262,10 +264,10 @@ def _run(subject: _Subject, flight: Preflight) -> _Results:
         evidence = f"the loss changed {places}"
         return _stopped(subject, mutated_data(flight.values, subject.selected, evidence))
     diagnosis = _diagnosed(subject, flight, found)
-    notes = measurement_findings(found.parameters, found.noise)
+    limits = measurement_findings(found.parameters, found.noise)
     causes = diagnosis.findings if diagnosis else ()
     masks = diagnosis.wrong if diagnosis else {}
-    findings = (*causes, *flight.findings, *notes)
+    findings = (*causes, *flight.findings, *limits)
     reports = {
         name: measured_report(
             measured, originals[name], subject.layers[name], findings, masks.get(name)
@@ -275,8 +277,14 @@ def _run(subject: _Subject, flight: Preflight) -> _Results:
     for report in stopped_reports(originals, subject.layers, flight, findings):
         reports.setdefault(report.name, report)
     parts = tuple(reports[name] for name in subject.selected)
-    partial = diagnosis.partial_evaluations if diagnosis else 0
-    return _Results(parts, findings, found.notes, partial)
+    if diagnosis:
+        return _Results(parts, findings, found.notes, diagnosis.partial_evaluations)
+    # Of a gradient that is wrong, its size says nothing of the network.
+    units, partial = saturation_notes(
+        subject.evaluator, flight.analytic, float(found.noise.value), subject.budget
+    )
+    notes = (*found.notes, *size_notes(subject.problem, layer_reports(parts)), *units)
+    return _Results(parts, findings, notes, partial)
 
 
 def _diagnosed(subject: _Subject, flight: Preflight, found: Measurements) -> Diagnosis | None:

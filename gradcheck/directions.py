@@ -48,7 +48,7 @@ def entry_scales(
     gradient: the analytic one, where it is known: a negligible entry is only a small one, such as
         a weight that has decayed, if by its gradient it may move as far as the others
     """
-    sizes = {name: _root_mean_square(array) for name, array in parameters.items()}
+    sizes = {name: root_mean_square(array) for name, array in parameters.items()}
     positive = [size for size in sizes.values() if size > 0.0]
     typical = float(np.median(positive)) if positive else 1.0
     scales = {}
@@ -59,7 +59,7 @@ def entry_scales(
         alone = (size > VANISHING * floor) & (size < NEGLIGIBLE * floor)
         if gradient is not None and name in gradient:
             effects = np.abs(gradient[name]) * np.maximum(size, floor)
-            others = _root_mean_square(effects[~alone]) if not np.all(alone) else 0.0
+            others = root_mean_square(effects[~alone]) if not np.all(alone) else 0.0
             alone &= effects > OTHER_UNIT * others
         scales[name] = np.where(alone, size, np.maximum(size, floor))
     return scales
@@ -121,5 +121,6 @@ def norm(values: npt.ArrayLike) -> float:
     return largest * float(np.linalg.norm(array / largest))
 
 
-def _root_mean_square(array: Array) -> float:
+def root_mean_square(array: Array) -> float:
+    """Return the root mean square of the entries; 0 of none."""
     return norm(array) / float(np.sqrt(max(array.size, 1)))

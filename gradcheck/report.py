@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -117,6 +117,8 @@ class ParameterReport:
     miss_chance: of a pass: bound on the chance that an error of that size, or larger, went unseen
         by every random direction; 0 where every entry was compared, None where there is none. The
         chance is that of drawing such directions: for a fixed seed, that of having chosen it
+    gradient_size: of the analytic gradient, the root mean square of its entries; None where there
+        is none that can be compared
     """
 
     name: str
@@ -136,6 +138,7 @@ class ParameterReport:
     required: float | None = None
     miss_chance: float | None = None
     worst_entries: tuple[Comparison, ...] = ()
+    gradient_size: float | None = None
 
     @property
     def ruled_out(self) -> float | None:
@@ -176,6 +179,11 @@ class LayerReport:
     def findings(self) -> tuple[Finding, ...]:
         """Findings about its parameters, each once."""
         return _each_once(finding for part in self.parameters for finding in part.findings)
+
+    @property
+    def gradient_size(self) -> float | None:
+        """The root mean square of all entries; None where a parameter has none."""
+        return combined_size(self.parameters)
 
     def __eq__(self, other: object) -> bool:
         return _equal_by_value(self, other)
@@ -229,10 +237,7 @@ class GradientReport:
     @property
     def layers(self) -> tuple[LayerReport, ...]:
         """The parameters grouped by layer, in order of first appearance."""
-        grouped: dict[str, list[ParameterReport]] = {}
-        for parameter in self.parameters:
-            grouped.setdefault(parameter.layer, []).append(parameter)
-        return tuple(LayerReport(name, tuple(members)) for name, members in grouped.items())
+        return layer_reports(self.parameters)
 
     def __getitem__(self, name: str) -> ParameterReport:
         for parameter in self.parameters:
@@ -289,12 +294,30 @@ class GradientReport:
         return cls.from_dict(json.loads(text))
 
 
+def layer_reports(parameters: Iterable[ParameterReport]) -> tuple[LayerReport, ...]:
+    """Return parameters grouped by layer, in order of first appearance."""
+    grouped: dict[str, list[ParameterReport]] = {}
+    for parameter in parameters:
+        grouped.setdefault(parameter.layer, []).append(parameter)
+    return tuple(LayerReport(name, tuple(members)) for name, members in grouped.items())
+
+
 def combined_verdict(verdicts: Iterable[Verdict]) -> Verdict:
     """Return "fail" if any is, else "inconclusive" if any is, else "pass"."""
     seen = set(verdicts)
     if "fail" in seen:
         return "fail"
     return "inconclusive" if "inconclusive" in seen else "pass"
+
+
+def combined_size(parameters: Sequence[ParameterReport]) -> float | None:
+    """Return the root mean square of the entries of several gradients; None if one is unknown."""
+    norms = []
+    for part in parameters:
+        if part.gradient_size is None:
+            return None
+        norms.append(part.gradient_size * math.sqrt(part.size))
+    return math.hypot(*norms) / math.sqrt(max(1, sum(part.size for part in parameters)))
 
 
 def _urgency(parameter: ParameterReport) -> tuple[int, float]:

@@ -23,7 +23,12 @@ def report_to_dict(report: GradientReport) -> dict[str, Any]:
         part["findings"] = [report.findings.index(finding) for finding in parameter.findings]
     data["miss_chance"] = encode(report.miss_chance)
     data["layers"] = [
-        {"name": layer.name, "verdict": layer.verdict, "worst": layer.worst.name}
+        {
+            "name": layer.name,
+            "verdict": layer.verdict,
+            "worst": layer.worst.name,
+            "gradient_size": encode(layer.gradient_size),
+        }
         for layer in report.layers
     ]
     return data
@@ -95,6 +100,8 @@ def _decode_parameter(data: Mapping[str, Any], findings: tuple[Finding, ...]) ->
     kept["shape"] = tuple(data["shape"])
     for key in ("resolution", "required", "miss_chance"):
         kept[key] = _number(data[key])
+    # Reports of before it was known do not have it.
+    kept["gradient_size"] = _number(data.get("gradient_size"))
     kept["worst"] = None if data["worst"] is None else _decode_comparison(data["worst"])
     kept["worst_entries"] = tuple(map(_decode_comparison, data["worst_entries"]))
     wrong = data["wrong"]

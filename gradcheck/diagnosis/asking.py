@@ -29,6 +29,10 @@ class Asker:
     ----------
     make_caller: returns what makes the calls; a new one is needed after one that never ended
     budget: of the whole check
+
+    Attributes
+    ----------
+    calls: how many it has made
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Asker:
         self._budget = budget or Budget()
         self._seconds = 0.0
         self._too_slow: set[str] = set()
+        self.calls = 0
 
     def ask(self, function: Callable[[], Any], what: str) -> Any:
         """Return what a function returns, or raise what it raises.
@@ -52,6 +57,7 @@ class Asker:
         if self._budget.is_spent() or self._seconds > MOST_SECONDS or what in self._too_slow:
             raise NotKnown(what)
         started = time.perf_counter()
+        self.calls += 1
         try:
             return self._caller.call(function, what)
         except TimedOut:

@@ -77,6 +77,7 @@ def parameter_reports(draw, findings):
         required=draw(st.none() | FLOATS),
         miss_chance=draw(st.none() | CHANCES),
         worst_entries=tuple(draw(st.lists(COMPARISONS, max_size=3))),
+        gradient_size=draw(st.none() | FLOATS),
     )
 
 
@@ -169,6 +170,8 @@ def test_the_real_reports_cover_every_verdict():
 def test_what_is_derived_is_written_out_for_other_readers():
     data = check(mlp.faults.FAULTS["bias_sign"]()).to_dict()
     assert (data["schema"], data["verdict"], data["seed"]) == (1, "fail", 0)
+    size = data["layers"][1].pop("gradient_size")
+    assert size > 0.0
     assert data["layers"][1] == {"name": "layer2", "verdict": "fail", "worst": "layer2.bias"}
     assert data["parameters"][3]["name"] == "layer2.bias"
     assert data["parameters"][3]["wrong"] == [True] * 7

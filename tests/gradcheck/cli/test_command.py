@@ -36,7 +36,8 @@ def test_without_a_target_the_builtin_example_is_checked_and_said_so(run):
 
 
 def test_a_quiet_run_without_a_target_still_says_what_it_checked(run):
-    first, _, last = run("-q").out.splitlines()
+    first, _, tally, last = run("-q").out.splitlines()
+    assert tally.startswith("46/46 entries, ")
     assert first.startswith("no target given")
     assert last.startswith("PASS")
 
