@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.float64]
 REPEATABLE_UNITS = 256.0
 # Bits that a number may have by chance without its precision being told.
 SHORT_BITS = 12
+# Whole numbers up to here are counts and scales: a gradient of 1e6 may be one in any precision.
+LARGEST_WHOLE = 2.0**20
 # Solvers that start where they stopped differ by their tolerance, a gradient left over from
 # other parameters by about as much as it changes on the way to them.
 STALE_PART = 1e-3
@@ -70,10 +72,15 @@ def precision_of(array: Array) -> np.dtype[Any]:
         return array.dtype
     with np.errstate(over="ignore"):
         rounded = np.array_equal(array.astype(np.float32), array)
-    # Numbers of few digits, such as 0.5 or 3 or a difference of neighbours, fit anywhere.
+    return np.dtype(np.float32) if rounded and not np.all(_fits_anywhere(array)) else array.dtype
+
+
+def _fits_anywhere(array: Floats) -> npt.NDArray[np.bool_]:
+    """Return which numbers have few digits: 0.5, 3, 1e6, or a difference of neighbours."""
     mantissa, _ = np.frexp(array)
-    short = np.all(np.ldexp(mantissa, SHORT_BITS) % 1.0 == 0.0)
-    return np.dtype(np.float32) if rounded and not short else array.dtype
+    is_short = np.ldexp(mantissa, SHORT_BITS) % 1.0 == 0.0
+    is_whole = (array % 1.0 == 0.0) & (np.abs(array) <= LARGEST_WHOLE)
+    return np.asarray(is_short | is_whole)
 
 
 def unit_of(array: Array) -> float:

@@ -81,5 +81,7 @@ def test_numbers_of_float32_are_told_in_arrays_of_float64():
     thirds = np.array([1 / 3, 2 / 3])
     assert precision_of(thirds) == np.float64
     assert precision_of(thirds.astype(np.float32).astype(np.float64)) == np.float32
-    assert precision_of(np.array([0.5, 3.0])) == np.float64  # these fit anywhere
+    assert precision_of(np.array([0.5, 3.0, 1e6])) == np.float64  # these fit anywhere
+    assert precision_of(np.array([123_457.0, 1e6, -3.0])) == np.float64
+    assert precision_of(np.array([16_777_213.0])) == np.float32
     assert precision_of(np.array([1, 2])) == np.dtype(int)
