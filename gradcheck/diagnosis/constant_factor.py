@@ -11,11 +11,15 @@ from gradcheck.diagnosis.causes import (
     BATCH_SIZE_FACTOR,
     BIAS_NOT_SUMMED,
     CONSTANT_FACTOR,
+    MISSING_ACTIVATION_DERIVATIVE,
     SIGN_FLIP,
 )
 from gradcheck.diagnosis.constants import BATCH
 from gradcheck.diagnosis.factors import Scaled, factor_told, scaled
 from gradcheck.diagnosis.facts import Explanation, Facts
+
+# What a gradient is too large by where tiny weights keep a sigmoid at 0, and 1/4 is forgotten.
+ONE_OVER_SIGMOID_SLOPE = 4.0
 
 
 def constant_factor(facts: Facts) -> Iterator[Explanation]:
@@ -57,6 +61,8 @@ def _alternatives(found: Scaled, rank: int) -> tuple[str, ...]:
         slugs.append(BATCH_SIZE_FACTOR.slug)
     if found.factor == 2.0:
         slugs.append(ACCUMULATED_TWICE.slug)
+    if abs(found.factor) == ONE_OVER_SIGMOID_SLOPE:
+        slugs.append(MISSING_ACTIVATION_DERIVATIVE.slug)
     if found.matches in (BATCH, f"1/{BATCH}"):
         slugs.append(BATCH_REDUCTION.slug)
     if found.matches == f"1/{BATCH}" and rank <= 1:

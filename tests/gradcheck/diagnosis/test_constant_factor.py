@@ -51,6 +51,7 @@ def test_the_factor_says_which_causes_it_is(factor, expected, waves, facts_of_ar
         (2.0, (3, 4), ("accumulated_twice",)),
         (0.5, (3, 4), ()),
         (-2.0, (3, 4), ()),
+        (4.0, (3, 4), ("missing_activation_derivative",)),
         (8.0, (3, 4), ("batch_reduction",)),
         (0.125, (3, 4), ("batch_reduction",)),
         (0.125, (5,), ("batch_reduction", "bias_not_summed")),
