@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlp import activations
 from mlp.activations import identity, sigmoid, tanh
@@ -16,8 +17,11 @@ from mlp.losses import (
     sum_of_squares,
 )
 from mlp.network import Network, dense_network
+from mlp.normalisation import batch_norm_network
 from mlp.problem import Problem
 
+# Angle over which an arm of the spiral winds, and the noise on it, in radians.
+SPIRAL_TURN, SPIRAL_NOISE = 4.0, 0.2
 # Number of grey levels of a digit's pixel above black.
 DIGIT_LEVELS = 16
 
@@ -93,6 +97,22 @@ def deep_sigmoid(seed: int = 0) -> Problem:
     return network_problem("deep_sigmoid", network, inputs, targets)
 
 
+def saturated(seed: int = 0) -> Problem:
+    """Return three sigmoid layers whose large biases hold most units where they have no slope."""
+    rng = np.random.default_rng(seed)
+    network = dense_network(
+        rng,
+        (8, 8, 8, 8, 4),
+        sigmoid,
+        identity,
+        half_mean_squared_norm,
+        initialiser=lecun_normal,
+        bias_scale=5.0,
+    )
+    inputs, targets = rng.standard_normal((8, 8)), rng.standard_normal((8, 4))
+    return network_problem("saturated", network, inputs, targets)
+
+
 def relu(seed: int = 0) -> Problem:
     """Return a 6-16-12-4 ReLU network: 896 kinks, none of them hit exactly."""
     rng = np.random.default_rng(seed)
@@ -123,6 +143,58 @@ def leaky_relu(seed: int = 0) -> Problem:
     )
     inputs, targets = rng.uniform(-2, 2, (10, 2)), rng.standard_normal((10, 2))
     return network_problem("leaky_relu", network, inputs, targets)
+
+
+def batch_norm(seed: int = 0) -> Problem:
+    """Return a 6-8-8-3 tanh network with batch normalisation, on a batch of 12."""
+    rng = np.random.default_rng(seed)
+    network = batch_norm_network(
+        rng,
+        (6, 8, 8, 3),
+        tanh,
+        identity,
+        half_mean_squared_norm,
+        initialiser=xavier_normal,
+        spread=0.3,
+    )
+    inputs, targets = rng.standard_normal((12, 6)), rng.standard_normal((12, 3))
+    return network_problem("batch_norm", network, inputs, targets)
+
+
+def spiral(seed: int = 0) -> Problem:
+    """Return a 2-16-3 ReLU classifier of 45 points on three spiral arms, at its random start."""
+    rng = np.random.default_rng(seed)
+    points, labels = spiral_points(rng, arms=3, points_per_arm=15)
+    network = dense_network(
+        rng,
+        (2, 16, 3),
+        activations.relu,
+        identity,
+        softmax_cross_entropy,
+        initialiser=he_normal,
+        bias_scale=0.1,
+    )
+    return network_problem("spiral", network, points, np.eye(3)[labels])
+
+
+def spiral_points(
+    rng: np.random.Generator, arms: int, points_per_arm: int
+) -> tuple[Array, NDArray[np.int_]]:
+    """Return points on spiral arms that no straight line tells apart, and the arm of each.
+
+    An arm winds outwards from the centre to radius 1, by SPIRAL_TURN radians; the arms start at
+    equal angles to each other. The angles of the points have normal noise.
+
+    Returns
+    -------
+    points, (arms * points_per_arm, 2), an arm after the other; labels, as many.
+    """
+    arm = np.repeat(np.arange(arms), points_per_arm)  # (arms * points_per_arm,)
+    way = np.tile(np.linspace(0, 1, points_per_arm), arms)  # along its arm, from 0 to 1
+    angle = 2 * np.pi * arm / arms + SPIRAL_TURN * way
+    angle += rng.normal(scale=SPIRAL_NOISE, size=arm.size)
+    points = way * np.stack([np.sin(angle), np.cos(angle)])  # (2, arms * points_per_arm)
+    return points.T, arm
 
 
 def load_digits() -> tuple[Array, Array]:

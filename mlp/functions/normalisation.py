@@ -1,83 +1,26 @@
-"""Batch and layer normalisation: entries with mean 0 and variance 1, then scaled and shifted.
+"""Batch and layer normalisation as functions of their inputs, gamma and beta.
 
-    m    = mean x                        over the normalised axis
-    v    = mean (x - m)**2
-    s    = sqrt(v + EPSILON)
-    u    = (x - m) / s                   the normalised inputs
-    y    = gamma u + beta                the outputs, (samples, features)
-
-Batch normalisation takes mean and variance of each feature over the samples (axis 0), in training
-mode; layer normalisation those of each sample over its features (axis 1).
-
-References
-----------
-Ioffe & Szegedy (2015), Batch Normalization, section 3, the equations below algorithm 1.
-Ba, Kiros & Hinton (2016), Layer Normalization, section 3.
+The formulas are in `mlp.normalisation`; here the inputs are a parameter like the others.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 
+from mlp import normalisation
 from mlp.arrays import Array, LayerParameters, Scalar
 from mlp.functions.squared_error import half_squared_error, squared_error_delta
+from mlp.normalisation import BATCH_AXIS, FEATURE_AXIS, NormalisationCache
 from mlp.problem import Problem
-
-# Keeps the division defined where a feature is constant; the value usual in the literature.
-EPSILON = 1e-5
-BATCH_AXIS, FEATURE_AXIS = 0, 1
-
-
-@dataclass(frozen=True, eq=False)
-class NormalisationCache:
-    """What the backward pass needs to remember of the forward pass."""
-
-    normalised: Array  # u, (samples, features)
-    scale: Array  # s, (1, features) or (samples, 1)
-    outputs: Array  # y, (samples, features)
 
 
 def forward(parameters: LayerParameters, axis: int) -> NormalisationCache:
-    """Return the outputs, normalised over an axis, and what led to them."""
-    inputs = parameters["inputs"]  # (samples, features)
-    centred = inputs - inputs.mean(axis=axis, keepdims=True)
-    variance = (centred**2).mean(axis=axis, keepdims=True)
-    scale = np.sqrt(variance + EPSILON)
-    normalised = centred / scale
-    outputs = parameters["gamma"] * normalised + parameters["beta"]
-    return NormalisationCache(normalised, scale, outputs)
+    """Return the outputs, normalised along an axis, and what led to them."""
+    return normalisation.normalise(parameters, parameters["inputs"], axis)
 
 
-def input_gradient(cache: NormalisationCache, upstream: Array, axis: int) -> Array:
-    """Return dL/dx from the upstream dL/du.
-
-    An input moves its own u, and all others along the axis through the mean and the variance:
-    du_i/dx_j = ([i = j] - 1/M - u_i u_j / M) / s for M entries along the axis. Summed over i,
-
-        dL/dx = (dL/du - mean dL/du - u mean(dL/du u)) / s
-    """
-    through_mean = upstream.mean(axis=axis, keepdims=True)
-    through_variance = cache.normalised * (upstream * cache.normalised).mean(
-        axis=axis, keepdims=True
-    )
-    gradient: Array = (upstream - through_mean - through_variance) / cache.scale
-    return gradient  # (samples, features)
-
-
-def backward(
-    parameters: LayerParameters, cache: NormalisationCache, delta: Array, axis: int
-) -> LayerParameters:
-    """Return the gradients from delta = dL/dy, (samples, features).
-
-    From y = gamma u + beta, with gamma and beta shared by the samples:
-
-        dL/dgamma = sum_n delta u,    dL/dbeta = sum_n delta,    dL/du = delta gamma
-    """
-    return {
-        "inputs": input_gradient(cache, delta * parameters["gamma"], axis),
-        "gamma": (delta * cache.normalised).sum(axis=0),  # (features,)
-        "beta": delta.sum(axis=0),  # (features,)
-    }
+def backward(cache: NormalisationCache, delta: Array, axis: int) -> LayerParameters:
+    """Return the gradients from delta = dL/dy, (samples, features)."""
+    input_gradient, gradients = normalisation.backward(cache, delta, axis)
+    return {"inputs": input_gradient, **gradients}
 
 
 def batch_norm_loss(parameters: LayerParameters, targets: Array) -> Scalar:
@@ -89,7 +32,7 @@ def batch_norm_gradient(parameters: LayerParameters, targets: Array) -> LayerPar
     """Return the gradient of the loss."""
     cache = forward(parameters, BATCH_AXIS)
     delta = squared_error_delta(cache.outputs, targets)  # (samples, features)
-    return backward(parameters, cache, delta, BATCH_AXIS)
+    return backward(cache, delta, BATCH_AXIS)
 
 
 def batch_norm(seed: int = 0) -> Problem:
@@ -114,7 +57,7 @@ def layer_norm_gradient(parameters: LayerParameters, targets: Array) -> LayerPar
     """Return the gradient of the loss."""
     cache = forward(parameters, FEATURE_AXIS)
     delta = squared_error_delta(cache.outputs, targets)  # (samples, features)
-    return backward(parameters, cache, delta, FEATURE_AXIS)
+    return backward(cache, delta, FEATURE_AXIS)
 
 
 def layer_norm(seed: int = 0) -> Problem:

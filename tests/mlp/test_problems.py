@@ -12,14 +12,20 @@ SMOOTH = {
     "reference": problems.reference,
     "digits": problems.digits,
     "deep_sigmoid": problems.deep_sigmoid,
+    "saturated": problems.saturated,
+    "batch_norm": problems.batch_norm,
 }
-KINKED = {"relu": problems.relu, "leaky_relu": problems.leaky_relu}
+KINKED = {
+    "relu": problems.relu,
+    "leaky_relu": problems.leaky_relu,
+    "spiral": problems.spiral,
+}
 SEEDED = SMOOTH | KINKED
 UNSEEDED = {"two_two_two": lambda seed: problems.two_two_two()}
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", ["reference", "deep_sigmoid"])
+@pytest.mark.parametrize("name", ["reference", "deep_sigmoid", "saturated", "batch_norm"])
 def test_backward_agrees_with_the_complex_step(name, seed, complex_step, assert_same_gradient):
     problem = SMOOTH[name](seed)
     analytic = problem.gradient(problem.parameters, *problem.args)
@@ -151,3 +157,32 @@ def test_digits_batch_has_different_digits_and_their_labels():
     assert [known[image.tobytes()] for image in inputs] == targets.argmax(axis=1).tolist()
     np.testing.assert_array_equal(targets.sum(axis=1), np.ones(50))
     assert len(set(targets.argmax(axis=1))) == 10
+
+
+def test_spiral_winds_from_the_centre_outwards_an_arm_at_a_time():
+    points, labels = problems.spiral_points(np.random.default_rng(0), arms=4, points_per_arm=50)
+    assert points.shape == (200, 2)
+    assert labels.tolist() == sorted(list(range(4)) * 50)
+    radii = np.hypot(*points.T).reshape(4, 50)
+    np.testing.assert_allclose(radii, np.tile(np.linspace(0, 1, 50), (4, 1)), atol=1e-15)
+
+
+def test_no_straight_lines_tell_the_arms_of_the_spiral_apart():
+    points, labels = problems.spiral_points(np.random.default_rng(0), arms=3, points_per_arm=100)
+    with_one = np.column_stack([points, np.ones(300)])
+    lines, *_ = np.linalg.lstsq(with_one, np.eye(3)[labels], rcond=None)
+    assert np.mean((with_one @ lines).argmax(axis=1) == labels) < 0.65
+
+
+def test_most_units_of_the_saturated_network_have_no_slope_left():
+    shares = []
+    for seed in range(20):
+        problem = problems.saturated(seed)
+        _, caches = problem.network.forward(problem.parameters, problem.args[0])
+        slopes = [
+            layer.activation.derivative(cache.preactivation)
+            for layer, cache in zip(problem.network.layers[:-1], caches[:-1], strict=True)
+        ]
+        shares.append(np.mean(np.array(slopes) < 0.025))  # a tenth of the steepest, 1/4
+    assert np.median(shares) > 0.4
+    assert min(shares) > 0.2

@@ -7,18 +7,15 @@ import numpy as np
 from mlp.arrays import Array, LayerParameters
 from mlp.faults.catalogue import replaces_gradient
 from mlp.functions.normalisation import (
-    BATCH_AXIS,
-    EPSILON,
-    FEATURE_AXIS,
     backward,
     batch_norm,
     batch_norm_gradient,
     forward,
-    input_gradient,
     layer_norm,
     layer_norm_gradient,
 )
 from mlp.functions.squared_error import squared_error_delta
+from mlp.normalisation import BATCH_AXIS, EPSILON, FEATURE_AXIS, input_gradient
 
 
 @replaces_gradient(batch_norm, wrong={"inputs"}, causes={"unexplained"})
@@ -48,7 +45,7 @@ def batch_norm_unbiased_variance(parameters: LayerParameters, targets: Array) ->
     inputs = parameters["inputs"]
     scale = np.sqrt(inputs.var(axis=0, ddof=1, keepdims=True) + EPSILON)  # (1, features)
     recomputed = replace(cache, normalised=(inputs - inputs.mean(axis=0)) / scale, scale=scale)
-    return backward(parameters, recomputed, delta, BATCH_AXIS)
+    return backward(recomputed, delta, BATCH_AXIS)
 
 
 @replaces_gradient(batch_norm, wrong={"gamma"}, causes={"unexplained"})
