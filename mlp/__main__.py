@@ -3,49 +3,95 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from mlp.demos.catalogue import Demo, Outcome, Settings
 
 # Who verifies and who observes where a demo is asked to: this package imports neither.
 VERIFIER, MONITOR = "gradcheck:layer_verifier", "gradcheck:DescentMonitor"
 
-# Exit codes: what was asked for was shown; it could not be run; it was interrupted.
-SHOWN, NOT_RUN, INTERRUPTED = 0, 2, 130
+# Exit codes: what was asked for was shown; it could not be; it was interrupted.
+SHOWN, NOT_SHOWN, INTERRUPTED = 0, 2, 130
+
+
+class RefusedError(Exception):
+    """What is asked for cannot be done, and why."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    given = _parser().parse_args(arguments)
     try:
-        text = _shown(given)
-    except ValueError as error:
+        try:
+            _command(arguments)
+        finally:
+            sys.stdout.flush()  # here, where a broken pipe is still caught
+    except RefusedError as error:
         print(f"error: {error}", file=sys.stderr)
-        return NOT_RUN
+        return NOT_SHOWN
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    print(text)
+    except BrokenPipeError:
+        _discard_output()
+        return INTERRUPTED
     return SHOWN
 
 
+def _command(arguments: list[str] | None) -> None:
+    """List the demos, or run one.
+
+    Raises
+    ------
+    RefusedError
+        when what is asked for cannot be done
+    """
+    from mlp.demos import DEMOS
+
+    given = _parser().parse_args(arguments)
+    if given.demo is None:
+        _print(_listed(DEMOS.values()))
+        return
+    demo = _found(given.demo, DEMOS)
+    _check(given, demo)
+    outcome = demo.run(_settings(given))
+    _print(_shown(demo, outcome))
+    if given.output is not None:
+        _write(given.output, demo, outcome)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise RefusedError(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m mlp",
         description="Networks that learn, and how their gradients are made. "
         "Without a name, lists what there is.",
     )
     parser.add_argument("demo", nargs="?", metavar="DEMO", help="which one to run")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: 0)")
+    parser.add_argument(
+        "--seed",
+        type=_whole_number(least=0),
+        default=0,
+        metavar="N",
+        help="of all that is random (default: 0)",
+    )
     parser.add_argument(
         *("-o", "--output"), type=Path, metavar="FILE", help="write the curves there, as SVG"
     )
     parser.add_argument(
         "--verify-every",
-        type=int,
+        type=_whole_number(least=1),
         metavar="N",
         help="verify the gradient in every Nth step of training, layer by layer",
     )
@@ -57,46 +103,51 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _shown(given: argparse.Namespace) -> str:
-    """Return the text to print.
+def _whole_number(least: int) -> Callable[[str], int]:
+    """Return what turns an argument into a whole number that is not below the least."""
 
-    Raises
-    ------
-    ValueError
-        when what is asked for cannot be done
-    """
-    from mlp.curves import draw_svg, draw_text
-    from mlp.demos import DEMOS
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number, at least {least}, got {text!r}"
+            )
+        return number
+
+    return convert
+
+
+def _found(name: str, demos: dict[str, Demo]) -> Demo:
+    if name in demos:
+        return demos[name]
+    near = get_close_matches(name, demos, 1)
+    hint = f"did you mean {near[0]!r}?" if near else "python -m mlp lists them"
+    raise RefusedError(f"no demo is called {name!r}; {hint}")
+
+
+def _check(given: argparse.Namespace, demo: Demo) -> None:
+    """Raise RefusedError, before anything is run, where an option cannot be kept."""
+    if not demo.trains and (given.verify_every is not None or given.monitor):
+        raise RefusedError(f"demo {demo.name!r} trains nothing that could be verified or monitored")
+    if given.output is not None and given.output.is_dir():
+        raise RefusedError(f"--output must be a file, got the folder '{given.output}'")
+    if given.output is not None and not given.output.parent.is_dir():
+        raise RefusedError(f"--output: no folder '{given.output.parent}'")
+
+
+def _settings(given: argparse.Namespace) -> Settings:
     from mlp.demos.catalogue import Settings
 
-    if given.demo is None:
-        return "\n".join(_listed())
-    if given.demo not in DEMOS:
-        (near,) = get_close_matches(given.demo, DEMOS, 1) or [""]
-        hint = f"did you mean {near!r}?" if near else "python -m mlp lists them"
-        raise ValueError(f"no demo is called {given.demo!r}; {hint}")
-    demo = DEMOS[given.demo]
-    if not demo.trains and (given.verify_every is not None or given.monitor):
-        raise ValueError(f"demo {demo.name!r} trains nothing that could be verified or monitored")
-    if given.seed < 0:
-        raise ValueError(f"--seed must be at least 0, got {given.seed}")
-    settings = Settings(
+    return Settings(
         verifier=partial(_made, VERIFIER),
         monitor=partial(_made, MONITOR),
         seed=given.seed,
         verify_every=given.verify_every,
         observing=given.monitor,
     )
-    outcome = demo.run(settings)
-    lines = [demo.title, "", *outcome.lines]
-    if outcome.curves:
-        lines += ["", draw_text(outcome.curves)]
-    if given.output is not None:
-        if not outcome.curves:
-            raise ValueError(f"demo {demo.name!r} has no curves to write to {given.output}")
-        _write(given.output, draw_svg(outcome.curves, demo.title))
-        lines += ["", f"written: {given.output}"]
-    return "\n".join(lines)
 
 
 def _made(address: str) -> Any:
@@ -104,24 +155,48 @@ def _made(address: str) -> Any:
     return resolve_name(address)()
 
 
-def _listed() -> list[str]:
-    from mlp.demos import DEMOS
-
-    width = max(map(len, DEMOS), default=0)
+def _listed(demos: Collection[Demo]) -> list[str]:
+    width = max(len(demo.name) for demo in demos)
     return [
         "python -m mlp DEMO shows one of these:",
         "",
-        *(f"  {demo.name:{width}}  {demo.title}" for demo in DEMOS.values()),
+        *(f"  {demo.name:{width}}  {demo.title}" for demo in demos),
         "",
         "python -m mlp --help has the options.",
     ]
 
 
-def _write(path: Path, text: str) -> None:
+def _shown(demo: Demo, outcome: Outcome) -> list[str]:
+    from mlp.curves import draw_text
+
+    drawing = ["", draw_text(outcome.curves, outcome.across)] if outcome.curves else []
+    return [demo.title, "", *outcome.lines, *drawing]
+
+
+def _print(lines: list[str]) -> None:
+    """Print the lines, with what the terminal's encoding lacks as its escape."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print("\n".join(lines).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _write(path: Path, demo: Demo, outcome: Outcome) -> None:
+    """Write the curves of an outcome to a file, as SVG."""
+    from mlp.curves import draw_svg
+
+    if not outcome.curves:
+        raise RefusedError(f"demo {demo.name!r} has no curves to write to '{path}'")
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(draw_svg(outcome.curves, demo.title, outcome.across), encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"cannot write {path}: {error.strerror}") from None
+        raise RefusedError(f"--output: cannot write '{path}': {error.strerror}") from error
+    print(f"curves written to {path}", file=sys.stderr)
+
+
+def _discard_output() -> None:
+    """Point stdout at nothing: nobody reads it, and flushing it at exit would fail again."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def deep_sigmoid(seed: int = 0) -> Problem:
 
 
 def saturated(seed: int = 0) -> Problem:
-    """Return three sigmoid layers whose large biases hold most units where they have no slope."""
+    """Return three sigmoid layers whose large biases hold many units where they are flat."""
     rng = np.random.default_rng(seed)
     network = dense_network(
         rng,

@@ -1,6 +1,18 @@
 """Demos: what `python -m mlp NAME` shows, each in a module of its own."""
 
-from mlp.demos import any_depth, derivations, quadrants, six_arrays, steps, zeros
+from mlp.demos import (
+    any_depth,
+    batch_norm,
+    derivations,
+    digits,
+    initialisation,
+    quadrants,
+    six_arrays,
+    spiral,
+    steps,
+    vanishing,
+    zeros,
+)
 from mlp.demos.catalogue import Demo
 
 _ALL: tuple[Demo, ...] = (
@@ -10,6 +22,11 @@ _ALL: tuple[Demo, ...] = (
     any_depth.DEMO,
     zeros.DEMO,
     quadrants.DEMO,
+    initialisation.DEMO,
+    vanishing.DEMO,
+    batch_norm.DEMO,
+    spiral.DEMO,
+    digits.DEMO,
 )
 
 # By name, in the order in which they are listed.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlp.curves import Curve
+from mlp.curves import STEP, Curve
 from mlp.training import Observer, Training
 from mlp.verification import Verifier
 
@@ -47,11 +47,13 @@ class Outcome:
     lines: of text, at most 80 columns wide.
     curves: drawn below the text, and into the file that -o names.
     figures: the numbers that matter, by name.
+    across: what the horizontal axis of the curves counts.
     """
 
     lines: tuple[str, ...]
     curves: tuple[Curve, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
+    across: str = STEP
 
 
 @dataclass(frozen=True)

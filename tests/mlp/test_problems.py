@@ -174,7 +174,7 @@ def test_no_straight_lines_tell_the_arms_of_the_spiral_apart():
     assert np.mean((with_one @ lines).argmax(axis=1) == labels) < 0.65
 
 
-def test_most_units_of_the_saturated_network_have_no_slope_left():
+def test_many_units_of_the_saturated_network_have_no_slope_left():
     shares = []
     for seed in range(20):
         problem = problems.saturated(seed)
