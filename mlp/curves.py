@@ -117,7 +117,8 @@ def draw_text(
         for row, line in enumerate(cells)
     ]
     lines.append(f"{'':>{margin}} +{'-' * width}")
-    lines.append(f"{'':>{margin}}  0{across:^{width - 10}}{axes.last:>9,}")
+    last = f"{axes.last:,}"
+    lines.append(f"{'':>{margin}}  0{across.center(width - 1 - len(last))}{last}")
     lines += [f"{mark} {curve.name}" for curve, mark in zip(curves, marks, strict=True)]
     return "\n".join([*lines, *(["vertical axis: logarithmic"] if axes.logarithmic else [])])
 

@@ -87,9 +87,11 @@ def train(
     Raises
     ------
     ValueError
-        when a number is out of its range, or verify_every comes without verify
+        when a number is out of its range, there is not a target per sample, or verify_every comes
+        without verify
     """
     _check_numbers(learning_rate, epochs, batch_size, momentum)
+    _check_samples(inputs, targets)
     timed = None if verify is None else _Timed(verify)
     every = _interval(verify, verify_every)
     started = time.perf_counter()
@@ -216,3 +218,12 @@ def _check_numbers(
         raise ValueError(f"batch_size must be at least 1, got {batch_size!r}")
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum must be at least 0 and below 1, got {momentum!r}")
+
+
+def _check_samples(inputs: Array, targets: Array) -> None:
+    """Raise ValueError unless there are samples, and as many targets."""
+    if len(inputs) == 0 or len(inputs) != len(targets):
+        raise ValueError(
+            "inputs and targets must have the same number of rows, one at least, "
+            f"got {len(inputs)} and {len(targets)}"
+        )

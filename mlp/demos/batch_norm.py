@@ -138,4 +138,4 @@ def _on_digits(settings: Settings) -> tuple[list[str], tuple[Curve, ...], dict[s
     return lines, tuple(curves), figures
 
 
-DEMO = Demo("batch_norm", "Batch normalisation, where it helps and where not", run, trains=True)
+DEMO = Demo("batch_norm", "batch normalisation, where it helps and where not", run, trains=True)

@@ -89,4 +89,4 @@ def _drawn(image: Array) -> list[str]:
     return ["".join(2 * GREYS[level] for level in row) for row in darkness]
 
 
-DEMO = Demo("digits", "Handwritten digits, read after a second of training", run, trains=True)
+DEMO = Demo("digits", "handwritten digits, read after a second of training", run, trains=True)

@@ -124,4 +124,4 @@ def _row(name: str, signals: Signals) -> str:
     )
 
 
-DEMO = Demo("initialisation", "Which initial weights keep the signals alive", run)
+DEMO = Demo("initialisation", "which initial weights keep the signals alive", run)

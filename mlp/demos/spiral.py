@@ -71,4 +71,4 @@ def _regions(network: Network, parameters: NetworkParameters) -> list[str]:
     return ["".join(SIGNS[arm] for arm in row) for row in arms]
 
 
-DEMO = Demo("spiral", "Three spiral arms told apart by one hidden layer", run, trains=True)
+DEMO = Demo("spiral", "three spiral arms told apart by one hidden layer", run, trains=True)

@@ -23,7 +23,7 @@ from mlp.network import Initialiser, Network, dense_network
 from mlp.training import train
 
 SIZES, SAMPLES = (16,) * 9 + (4,), 8
-LEARNING_RATE, STEPS = 0.02, 1000
+LEARNING_RATE, STEPS = 0.02, 500
 
 
 @dataclass(frozen=True)
@@ -142,4 +142,4 @@ def _table(sizes: list[list[float]], flat: list[list[float]]) -> list[str]:
     ]
 
 
-DEMO = Demo("vanishing", "Gradients that vanish in sigmoids, and in others not", run, trains=True)
+DEMO = Demo("vanishing", "gradients that vanish in sigmoids, and where they do not", run, trains=True)

@@ -1,15 +1,51 @@
-"""Gradient descent on a problem whose minimum is known in closed form."""
+"""Gradient descent: where it goes is known in closed form; batches, observers and verifiers."""
 
 from copy import deepcopy
+from itertools import count
 
 import numpy as np
 import pytest
 
+from mlp import problems, training
 from mlp.activations import identity
 from mlp.layers import Dense
 from mlp.losses import sum_of_squares
 from mlp.network import Network
 from mlp.training import train
+
+REFERENCE = problems.reference()
+ASKED = ["loss", "layer3", "layer2", "layer1", "network"]
+
+
+class Rows:
+    """Stands for a network; keeps the rows of the batches that it is given the gradient of."""
+
+    def __init__(self):
+        self.inputs, self.targets = [], []
+
+    def loss_value(self, parameters, inputs, targets):
+        return np.float64(0)
+
+    def backward(self, parameters, inputs, targets, verify=None):
+        self.inputs.append(inputs.ravel().tolist())
+        self.targets.append(targets.ravel().tolist())
+        return parameters
+
+
+def batches(samples, **options):
+    """Return the rows of every batch of a training."""
+    network = Rows()
+    inputs = np.arange(samples, dtype=float)[:, np.newaxis]
+    train(network, {}, inputs, 10 * inputs, learning_rate=1, **options)
+    assert network.targets == [[10 * row for row in rows] for rows in network.inputs]
+    return network.inputs
+
+
+def trained(**options):
+    """Train the reference network for some steps."""
+    network = REFERENCE.network
+    options = {"learning_rate": 0.1, "epochs": 5} | options
+    return train(network, network.parameters, *REFERENCE.args, **options)
 
 
 @pytest.fixture
@@ -53,3 +89,179 @@ def test_descent_leaves_the_parameters_it_starts_from_untouched(line):
     ).parameters
     np.testing.assert_equal(network.parameters, before)
     assert new["line"]["weight"] != before["line"]["weight"]
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.5, 0.9])
+def test_momentum_swings_as_its_recurrence_says(line, momentum):
+    network, inputs, targets = line
+    options = {"learning_rate": 0.01, "epochs": 30, "momentum": momentum}
+    new = train(network, network.parameters, inputs, targets, **options)
+    # With the curvature c = 2 x**2 = 32, the distance d to the minimum follows
+    # d_{k+1} = (1 + m - r c) d_k - m d_{k-1}: two powers, d_0 = 1 and d_1 = (1 - r c) d_0.
+    roots = np.roots([1, -(1 + momentum - 0.32), momentum])
+    shares = np.linalg.solve(np.array([roots**0, roots]), [1, 1 - 0.32])
+    distance = new.parameters["line"]["weight"][0, 0] - 2
+    assert distance == pytest.approx(np.real(shares @ roots**30), rel=1e-9, abs=1e-14)
+
+
+def test_momentum_of_zero_is_plain_descent(line):
+    plain = trained()
+    np.testing.assert_equal(trained(momentum=0).parameters, plain.parameters)
+    assert trained(momentum=0.5).losses != plain.losses
+
+
+def test_losses_are_those_before_every_step(line):
+    network, inputs, targets = line
+    new = train(network, network.parameters, inputs, targets, learning_rate=0.01, epochs=3)
+    # (w x - t)**2 = 16 (w - 2)**2, and w - 2 is 1, 0.68, 0.68**2.
+    assert new.losses == pytest.approx([16, 16 * 0.68**2, 16 * 0.68**4], rel=1e-12)
+    assert new.seconds > 0
+    assert (new.verified, new.verifying_seconds) == (0, 0.0)
+
+
+def test_all_samples_are_one_batch_unless_told_otherwise():
+    assert batches(5, epochs=2) == [[0, 1, 2, 3, 4]] * 2
+    assert batches(5, epochs=1, batch_size=100) == [[0, 1, 2, 3, 4]]
+
+
+def test_the_last_batch_has_the_rest():
+    assert batches(7, epochs=2, batch_size=3) == [[0, 1, 2], [3, 4, 5], [6]] * 2
+    assert batches(6, epochs=1, batch_size=3) == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_shuffled_every_sample_comes_once_per_epoch_in_an_order_of_its_own():
+    rows = batches(7, epochs=3, batch_size=3, rng=np.random.default_rng(1))
+    assert [len(batch) for batch in rows] == [3, 3, 1] * 3
+    epochs = np.concatenate(rows).reshape(3, 7).tolist()
+    assert all(sorted(rows) == list(range(7)) for rows in epochs)
+    assert len({tuple(rows) for rows in epochs}) == 3
+
+
+def test_the_generator_decides_the_order():
+    first, again, other = (
+        batches(20, epochs=1, batch_size=4, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+def test_the_global_random_state_is_left_alone():
+    before = np.random.get_state()  # noqa: NPY002
+    batches(20, epochs=1, batch_size=4, rng=np.random.default_rng(0))
+    np.testing.assert_equal(np.random.get_state(), before)  # noqa: NPY002
+
+
+def test_an_observer_is_called_before_every_step_with_what_the_step_is_made_of():
+    seen = []
+    done = trained(
+        batch_size=2,
+        epochs=2,
+        observe=lambda loss, parameters, gradient: seen.append((loss, parameters, gradient)),
+    )
+    rows = [slice(0, 2), slice(2, 4), slice(4, 5)] * 2
+    assert [float(loss(parameters)) for loss, parameters, _ in seen] == list(done.losses)
+    network, (inputs, targets) = REFERENCE.network, REFERENCE.args
+    for place, (loss, parameters, gradient) in zip(rows, seen, strict=True):
+        batch = inputs[place], targets[place]
+        assert loss(network.parameters) == network.loss_value(network.parameters, *batch)
+        np.testing.assert_equal(gradient, network.backward(parameters, *batch))
+    np.testing.assert_equal(seen[0][1], network.parameters)
+    stepped = network.parameters["layer1"]["weight"] - 0.1 * seen[0][2]["layer1"]["weight"]
+    np.testing.assert_allclose(seen[1][1]["layer1"]["weight"], stepped, rtol=1e-14)
+
+
+def test_observing_and_verifying_change_nothing_of_the_training():
+    plain = trained(momentum=0.9, batch_size=2)
+    watched = trained(
+        momentum=0.9, batch_size=2, observe=lambda *_: None, verify=lambda problem: None
+    )
+    np.testing.assert_equal(watched.parameters, plain.parameters)
+    assert watched.losses == plain.losses
+
+
+def test_a_verifier_is_asked_about_the_loss_the_layers_from_the_top_and_the_whole_network():
+    asked = []
+    done = trained(epochs=1, verify=asked.append)
+    assert [problem.name for problem in asked] == ASKED
+    assert done.verified == 1
+
+
+@pytest.mark.parametrize(("every", "steps"), [(None, 7), (1, 7), (2, 4), (3, 3), (6, 2), (100, 1)])
+def test_the_first_of_so_many_steps_is_verified(every, steps):
+    asked = []
+    done = trained(epochs=7, verify=asked.append, verify_every=every)
+    assert [problem.name for problem in asked] == ASKED * steps
+    assert done.verified == steps
+    weights = [problem.parameters["layer1"]["weight"] for problem in asked if len(problem.args) > 1]
+    assert len({weight.tobytes() for weight in weights}) == steps
+
+
+def test_the_steps_are_counted_through_all_epochs():
+    asked = []
+    done = trained(epochs=3, batch_size=2, verify=asked.append, verify_every=4)  # 9 steps
+    assert [len(problem.args[0]) for problem in asked if problem.name == "network"] == [2, 2, 1]
+    assert done.verified == 3
+
+
+def test_what_is_asked_of_the_network_is_the_gradient_of_the_step():
+    asked, seen = [], []
+    trained(
+        epochs=1,
+        verify=asked.append,
+        observe=lambda loss, at, gradient: seen.append((at, gradient)),
+    )
+    ((parameters, gradient),) = seen
+    problem = asked[-1]
+    np.testing.assert_equal(problem.parameters, parameters)
+    np.testing.assert_equal(problem.gradient(parameters, *problem.args), gradient)
+    assert problem.loss(parameters, *problem.args) == REFERENCE.loss(parameters, *REFERENCE.args)
+    assert problem.sizes == {"batch": 5}
+
+
+def test_the_seconds_of_the_verifier_are_told_apart(monkeypatch):
+    ticks = count()  # a second passes with every look at the clock
+    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(ticks)))
+    done = trained(epochs=4, verify=lambda problem: None, verify_every=2)
+    assert done.verified == 2
+    assert done.verifying_seconds == 2 * len(ASKED)
+    assert done.seconds == 2 * 2 * len(ASKED) + 1
+
+
+def test_what_a_verifier_raises_ends_the_training():
+    asked = []
+
+    def refuse(problem):
+        asked.append(problem.name)
+        if problem.name == "layer2" and len(asked) > len(ASKED):
+            raise AssertionError("layer2 is wrong")
+
+    with pytest.raises(AssertionError, match="layer2 is wrong"):
+        trained(verify=refuse)
+    assert asked == [*ASKED, "loss", "layer3", "layer2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": 0}, "learning_rate must be above 0, got 0"),
+        ({"learning_rate": -0.1}, "learning_rate must be above 0, got -0.1"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),
+        ({"epochs": -1}, "epochs must be at least 0, got -1"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"momentum": 1}, "momentum must be at least 0 and below 1, got 1"),
+        ({"momentum": -0.5}, "momentum must be at least 0 and below 1, got -0.5"),
+        ({"momentum": float("nan")}, "momentum must be at least 0 and below 1, got nan"),
+        ({"verify_every": 10}, "verify must be given with verify_every"),
+        ({"verify_every": 0, "verify": print}, "verify_every must be at least 1, got 0"),
+    ],
+)
+def test_numbers_out_of_their_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        trained(**options)
+
+
+@pytest.mark.parametrize(("inputs", "targets"), [(5, 4), (5, 7), (0, 0)])
+def test_samples_without_targets_are_refused(inputs, targets):
+    network = REFERENCE.network
+    data = np.ones((inputs, 3)), np.ones((targets, 2))
+    with pytest.raises(ValueError, match=f"same number of rows, one at least, got {inputs} and"):
+        train(network, network.parameters, *data, learning_rate=0.1, epochs=1)
