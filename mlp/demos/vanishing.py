@@ -142,4 +142,6 @@ def _table(sizes: list[list[float]], flat: list[list[float]]) -> list[str]:
     ]
 
 
-DEMO = Demo("vanishing", "gradients that vanish in sigmoids, and where they do not", run, trains=True)
+DEMO = Demo(
+    "vanishing", "gradients that vanish in sigmoids, and where they do not", run, trains=True
+)

@@ -14,6 +14,10 @@ from mlp.training import Training
 # Few seeds in every run of the tests, and all in the slow ones.
 SEEDS = [pytest.param(range(3), id="3 seeds")]
 SEEDS += [pytest.param(range(3, 10), id="7 more seeds", marks=pytest.mark.slow)]
+# The quadrants take seconds.
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] if name == "quadrants" else []) for name in DEMOS
+]
 
 
 def silent(problem):
@@ -52,7 +56,7 @@ def over_seeds(name, seeds):
     return [outcome_of(name, seed).figures for seed in seeds]
 
 
-@pytest.mark.parametrize("name", DEMOS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_demo_fits_a_terminal_in_characters_that_all_have(name):
     demo, outcome = DEMOS[name], outcome_of(name)
     assert outcome.lines
@@ -66,7 +70,7 @@ def test_a_demo_fits_a_terminal_in_characters_that_all_have(name):
     assert all(np.isfinite(value) for value in outcome.figures.values())
 
 
-@pytest.mark.parametrize("name", DEMOS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_seed_decides_what_a_demo_shows(name):
     def told(outcome):
         seconds = re.compile(r"\d+\.\d+ s\b")
