@@ -98,18 +98,18 @@ def deep_sigmoid(seed: int = 0) -> Problem:
 
 
 def saturated(seed: int = 0) -> Problem:
-    """Return three sigmoid layers whose large biases hold many units where they are flat."""
+    """Return three sigmoid layers whose large biases hold most units where they are flat."""
     rng = np.random.default_rng(seed)
     network = dense_network(
         rng,
-        (8, 8, 8, 8, 4),
+        (10, 10, 10, 10, 4),
         sigmoid,
         identity,
         half_mean_squared_norm,
         initialiser=lecun_normal,
-        bias_scale=5.0,
+        bias_scale=10.0,
     )
-    inputs, targets = rng.standard_normal((8, 8)), rng.standard_normal((8, 4))
+    inputs, targets = rng.standard_normal((8, 10)), rng.standard_normal((8, 4))
     return network_problem("saturated", network, inputs, targets)
 
 

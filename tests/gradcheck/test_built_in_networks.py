@@ -46,3 +46,10 @@ def test_the_layers_of_the_normalised_network_are_shown_in_its_report():
     names = ["layer1", "norm1", "layer2", "norm2", "layer3"]
     assert [layer.name for layer in report.layers] == names
     assert report["norm1.gamma"].shape == (8,)
+
+
+def test_a_report_tells_where_the_gradients_of_the_saturated_network_are_lost():
+    notes = "\n".join(check(problems.saturated()).notes)
+    assert "vanish: they shrink" in notes
+    assert "from layer4 down to layer1" in notes
+    assert "layer1: 5 of 10 units (50 %) are saturated" in notes

@@ -174,7 +174,7 @@ def test_no_straight_lines_tell_the_arms_of_the_spiral_apart():
     assert np.mean((with_one @ lines).argmax(axis=1) == labels) < 0.65
 
 
-def test_many_units_of_the_saturated_network_have_no_slope_left():
+def test_most_units_of_the_saturated_network_have_no_slope_left():
     shares = []
     for seed in range(20):
         problem = problems.saturated(seed)
@@ -184,5 +184,5 @@ def test_many_units_of_the_saturated_network_have_no_slope_left():
             for layer, cache in zip(problem.network.layers[:-1], caches[:-1], strict=True)
         ]
         shares.append(np.mean(np.array(slopes) < 0.025))  # a tenth of the steepest, 1/4
-    assert np.median(shares) > 0.4
-    assert min(shares) > 0.2
+    assert np.median(shares) > 0.6
+    assert min(shares) > 0.5
