@@ -16,7 +16,7 @@ import numpy as np
 from mlp.activations import identity, sigmoid
 from mlp.arrays import NetworkParameters
 from mlp.curves import Curve
-from mlp.demos.catalogue import Demo, Outcome, Settings, training_lines
+from mlp.demos.catalogue import Demo, Outcome, Settings, titled, training_lines
 from mlp.demos.measures import accuracy
 from mlp.initialisers import lecun_normal
 from mlp.layers import Dense
@@ -109,6 +109,7 @@ def _on_digits(settings: Settings) -> tuple[list[str], tuple[Curve, ...], dict[s
         "",
         f"{'':24}{'loss before':>12}{'after':>12}{'read rightly':>15}",
     ]
+    told: list[str] = []
     curves: list[Curve] = []
     figures: dict[str, float] = {}
     for name, make in ((PLAIN, dense_network), (NORMALISED, batch_norm_network)):
@@ -132,10 +133,10 @@ def _on_digits(settings: Settings) -> tuple[list[str], tuple[Curve, ...], dict[s
         after = float(np.mean(training.losses[-(SAMPLES // BATCH) :]))
         right = accuracy(network, training.parameters, images[rows], labels[rows])
         lines.append(f"  {name:22}{training.losses[0]:12.3g}{after:12.3g}{right:15.1%}")
-        lines += training_lines(training, options)
+        told += titled(name, training_lines(training, options))
         curves.append(Curve(f"cross-entropy of the batch, {name}", training.losses))
         figures |= {f"{name}: digits read rightly": right}
-    return lines, tuple(curves), figures
+    return [*lines, *told], tuple(curves), figures
 
 
 DEMO = Demo("batch_norm", "batch normalisation, where it helps and where not", run, trains=True)

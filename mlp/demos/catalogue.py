@@ -85,3 +85,8 @@ def training_lines(training: Training, options: dict[str, Any]) -> tuple[str, ..
     if "observe" in options:
         lines += ["", *str(options["observe"]).splitlines()]
     return tuple(lines)
+
+
+def titled(title: str, lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the lines below a title, to tell them from those of another training."""
+    return ("", f"{title}:", *lines) if lines else ()

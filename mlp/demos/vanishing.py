@@ -15,7 +15,7 @@ import numpy as np
 from mlp.activations import Activation, identity, relu, sigmoid, tanh
 from mlp.arrays import Array
 from mlp.curves import Curve
-from mlp.demos.catalogue import Demo, Outcome, Settings, training_lines
+from mlp.demos.catalogue import Demo, Outcome, Settings, titled, training_lines
 from mlp.demos.measures import flat_share
 from mlp.initialisers import he_normal, lecun_normal, xavier_normal
 from mlp.losses import half_mean_squared_norm
@@ -77,6 +77,7 @@ def run(settings: Settings) -> Outcome:
         for kind, network in zip(KINDS, networks, strict=True)
     ]
     trained: list[str] = []
+    told: list[str] = []
     curves: list[Curve] = []
     figures: dict[str, float] = {}
     for kind, network, of_layers in zip(KINDS, networks, sizes, strict=True):
@@ -91,7 +92,8 @@ def run(settings: Settings) -> Outcome:
             **options,
         )
         last = training.losses[-1]
-        trained += [f"  {kind.name:14} {last:10.3g}", *training_lines(training, options)]
+        trained.append(f"  {kind.name:14} {last:10.3g}")
+        told += titled(kind.name, training_lines(training, options))
         curves.append(Curve(kind.name, training.losses))
         figures |= {f"{kind.name}: first / last layer": of_layers[0] / of_layers[-1]}
         figures |= {f"{kind.name}: loss": last}
@@ -108,6 +110,7 @@ def run(settings: Settings) -> Outcome:
         f"{constant:.3g} is the least of a network",
         "that gives the same outputs for all samples, as the inputs do not get through:",
         *trained,
+        *told,
     )
     return Outcome(lines, tuple(curves), figures | {"constant": constant})
 
