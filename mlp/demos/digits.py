@@ -1,5 +1,7 @@
 """Handwritten digits: learnt from four fifths of them, in batches, and read from the rest."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,9 +12,9 @@ from mlp.demos.catalogue import Demo, Outcome, Settings, training_lines
 from mlp.demos.measures import accuracy
 from mlp.initialisers import he_normal
 from mlp.losses import softmax_cross_entropy
-from mlp.network import dense_network
+from mlp.network import Network, dense_network
 from mlp.problems import load_digits
-from mlp.training import train
+from mlp.training import Training, train
 
 HIDDEN, TESTED = 64, 360
 LEARNING_RATE, MOMENTUM, BATCH, EPOCHS = 0.05, 0.9, 32, 30
@@ -29,26 +31,8 @@ def run(settings: Settings) -> Outcome:
     network = dense_network(
         rng, (64, HIDDEN, 10), relu, identity, softmax_cross_entropy, initialiser=he_normal
     )
-    options = settings.training_options()
-    training = train(
-        network,
-        network.parameters,
-        images[learnt],
-        np.eye(10)[labels[learnt]],  # one-hot rows, (samples, 10)
-        learning_rate=LEARNING_RATE,
-        momentum=MOMENTUM,
-        batch_size=BATCH,
-        epochs=EPOCHS,
-        rng=rng,
-        **options,
-    )
-    parts = {"learnt": learnt, "test": tested}
-    figures = {
-        f"{part}_accuracy_{when}": accuracy(network, parameters, images[rows], labels[rows])
-        for part, rows in parts.items()
-        for when, parameters in (("before", network.parameters), ("after", training.parameters))
-    }
-    read = network.predict(training.parameters, images[tested]).argmax(axis=1)
+    options = {"rng": rng, **settings.training_options()}
+    training = _trained(network, images[learnt], labels[learnt], options)
     lines = (
         f"64-{HIDDEN}-10, ReLU, softmax and cross-entropy, He initialisation",
         f"batches of {BATCH}, learning rate {LEARNING_RATE}, momentum {MOMENTUM}, {EPOCHS} epochs: "
@@ -56,17 +40,39 @@ def run(settings: Settings) -> Outcome:
         *training_lines(training, options),
         "",
         "                 read rightly before   after training",
-        *(
-            f"{len(rows):>5,} {part:6} digits {figures[f'{part}_accuracy_before']:16.1%} "
-            f"{figures[f'{part}_accuracy_after']:16.1%}"
-            for part, rows in parts.items()
-        ),
-        "",
-        *_misread(images[tested], labels[tested], read),
     )
+    figures = {"seconds": training.seconds}
+    for part, rows in (("learnt", learnt), ("test", tested)):
+        before, after = (
+            accuracy(network, parameters, images[rows], labels[rows])
+            for parameters in (network.parameters, training.parameters)
+        )
+        lines += (f"{len(rows):>5,} {part:6} digits {before:16.1%} {after:16.1%}",)
+        figures |= {f"{part}_accuracy_before": before, f"{part}_accuracy_after": after}
+    read = network.predict(training.parameters, images[tested]).argmax(axis=1)
+    lines += ("", *_misread(images[tested], labels[tested], read))
+    return Outcome(lines, (_curve(training),), figures, across="epoch")
+
+
+def _trained(
+    network: Network, images: Array, labels: NDArray[np.int_], options: dict[str, Any]
+) -> Training:
+    return train(
+        network,
+        network.parameters,
+        images,
+        np.eye(10)[labels],  # one-hot rows, (samples, 10)
+        learning_rate=LEARNING_RATE,
+        momentum=MOMENTUM,
+        batch_size=BATCH,
+        epochs=EPOCHS,
+        **options,
+    )
+
+
+def _curve(training: Training) -> Curve:
     epochs = np.reshape(training.losses, (EPOCHS, -1)).mean(axis=1)
-    curve = Curve("cross-entropy, the mean of an epoch", tuple(epochs.tolist()))
-    return Outcome(lines, (curve,), figures | {"seconds": training.seconds}, across="epoch")
+    return Curve("cross-entropy, the mean of an epoch", tuple(epochs.tolist()))
 
 
 def _misread(images: Array, labels: NDArray[np.int_], read: NDArray[np.int_]) -> list[str]:

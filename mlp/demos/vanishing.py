@@ -70,33 +70,11 @@ def run(settings: Settings) -> Outcome:
     """Measure the gradient of every layer in a network of each kind, and train it."""
     rng = np.random.default_rng(settings.seed)
     inputs, targets = rng.standard_normal((SAMPLES, SIZES[0])), rng.standard_normal((SAMPLES, 4))
-    networks = [kind.network(rng) for kind in KINDS]
-    sizes = [gradient_sizes(network, inputs, targets) for network in networks]
-    flat = [
-        flat_shares(kind.activation, network, inputs)
-        for kind, network in zip(KINDS, networks, strict=True)
-    ]
-    trained: list[str] = []
-    told: list[str] = []
-    curves: list[Curve] = []
-    figures: dict[str, float] = {}
-    for kind, network, of_layers in zip(KINDS, networks, sizes, strict=True):
-        options = settings.training_options()
-        training = train(
-            network,
-            network.parameters,
-            inputs,
-            targets,
-            learning_rate=LEARNING_RATE,
-            epochs=STEPS,
-            **options,
-        )
-        last = training.losses[-1]
-        trained.append(f"  {kind.name:14} {last:10.3g}")
-        told += titled(kind.name, training_lines(training, options))
-        curves.append(Curve(kind.name, training.losses))
-        figures |= {f"{kind.name}: first / last layer": of_layers[0] / of_layers[-1]}
-        figures |= {f"{kind.name}: loss": last}
+    networks = {kind: kind.network(rng) for kind in KINDS}
+    sizes = [gradient_sizes(network, inputs, targets) for network in networks.values()]
+    flat = [flat_shares(kind.activation, network, inputs) for kind, network in networks.items()]
+    losses, told = _trained(networks, inputs, targets, settings)
+    # Outputs that do not depend on the inputs are best at the mean of the targets.
     constant = float(half_mean_squared_norm.value(targets.mean(axis=0), targets))
     lines = (
         f"Nine layers, {SIZES[0]} units in a hidden one, and {SAMPLES} random samples.",
@@ -106,13 +84,38 @@ def run(settings: Settings) -> Outcome:
         "",
         *_table(sizes, flat),
         "",
+        "gradcheck mlp.problems:deep_sigmoid, or :saturated, checks such gradients.",
+        "",
         f"loss after {STEPS:,} steps of learning rate {LEARNING_RATE}; "
         f"{constant:.3g} is the least of a network",
         "that gives the same outputs for all samples, as the inputs do not get through:",
-        *trained,
+        *(f"  {curve.name:14} {curve.values[-1]:10.3g}" for curve in losses),
         *told,
     )
-    return Outcome(lines, tuple(curves), figures | {"constant": constant})
+    figures = {f"{curve.name}: loss": curve.values[-1] for curve in losses} | {
+        f"{kind.name}: first / last layer": of_layers[0] / of_layers[-1]
+        for kind, of_layers in zip(KINDS, sizes, strict=True)
+    }
+    return Outcome(lines, losses, figures | {"constant": constant})
+
+
+def _trained(
+    networks: dict[Kind, Network], inputs: Array, targets: Array, settings: Settings
+) -> tuple[tuple[Curve, ...], list[str]]:
+    """Return the losses of every network in training, and what was told of it."""
+    curves: list[Curve] = []
+    told: list[str] = []
+    for kind, network in networks.items():
+        options = settings.training_options()
+        training = train(
+            *(network, network.parameters, inputs, targets),
+            learning_rate=LEARNING_RATE,
+            epochs=STEPS,
+            **options,
+        )
+        curves.append(Curve(kind.name, training.losses))
+        told += titled(kind.name, training_lines(training, options))
+    return tuple(curves), told
 
 
 def gradient_sizes(network: Network, inputs: Array, targets: Array) -> list[float]:
