@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mlp.curves import HEIGHT, SVG_WIDTH, WIDTH, Curve, draw_svg, draw_text
+from mlp.curves import HEIGHT, MARGIN, SVG_HEIGHT, SVG_WIDTH, WIDTH, Curve, draw_svg, draw_text
 
 SVG = "{http://www.w3.org/2000/svg}"
 EXTREMES = {
@@ -118,7 +118,7 @@ def test_no_values_are_too_much_to_be_drawn(values):
     assert not re.search("nan|inf", text + drawing)
     ((*points,),) = lines(drawing)
     assert len(points) == len(values)
-    assert all(0 < x < SVG_WIDTH and 0 < y < 380 for x, y in points)
+    assert all(0 < x < SVG_WIDTH and 0 < y < SVG_HEIGHT for x, y in points)
 
 
 @pytest.mark.parametrize("values", [(), (1.0, math.nan), (math.inf,)])
@@ -136,9 +136,9 @@ def test_no_curves_are_refused(draw):
 def test_points_of_the_svg_stand_where_the_values_are():
     drawing = draw_svg([Curve("line", (0.0, 10.0, 5.0))], "title")
     (((left, bottom), (middle, top), (right, half)),) = lines(drawing)
-    assert left < middle < right
+    assert (left, right) == (MARGIN, SVG_WIDTH - MARGIN)
+    assert (top, bottom) == (MARGIN, SVG_HEIGHT - MARGIN)
     assert middle == pytest.approx((left + right) / 2, abs=0.1)
-    assert top < half < bottom
     assert half == pytest.approx((top + bottom) / 2, abs=0.1)
 
 

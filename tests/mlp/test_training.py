@@ -217,6 +217,21 @@ def test_what_is_asked_of_the_network_is_the_gradient_of_the_step():
     assert problem.sizes == {"batch": 5}
 
 
+def test_what_is_asked_about_is_the_gradient_that_was_used_and_no_second_one():
+    class Unsteady(Rows):
+        def backward(self, parameters, inputs, targets, verify=None):
+            super().backward(parameters, inputs, targets)
+            return {"layer": {"weight": np.array([float(len(self.inputs))])}}
+
+    network, asked, data = Unsteady(), [], np.ones((2, 1))
+    start = {"layer": {"weight": np.array([5.0])}}
+    new = train(network, start, data, data, learning_rate=1, epochs=1, verify=asked.append)
+    (question,) = asked
+    used = question.gradient(question.parameters, *question.args)["layer"]["weight"]
+    assert (used, new.parameters["layer"]["weight"]) == (1, 5 - 1)
+    assert len(network.inputs) == 1
+
+
 def test_the_seconds_of_the_verifier_are_told_apart(monkeypatch):
     ticks = count()  # a second passes with every look at the clock
     monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(ticks)))
