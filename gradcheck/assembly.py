@@ -36,6 +36,7 @@ _KINKS_NEARBY = replace(
     title="kinks of the loss limit this check",
     suggestion="move the parameters away from the kinks",
 )
+LEFT_BEHIND = "look for what calls leave behind for others: running averages, counters, caches"
 INSIDE = "for a look from both sides, check at parameters further inside the domain"
 
 
@@ -109,8 +110,15 @@ def measured_report(
     )
 
 
-def measurement_findings(measured: Mapping[str, Measured], noise: Noise) -> tuple[Finding, ...]:
-    """Return the notes that the measurements give rise to, one per kind."""
+def measurement_findings(
+    measured: Mapping[str, Measured], noise: Noise, drift: float = 0.0
+) -> tuple[Finding, ...]:
+    """Return the notes that the measurements give rise to, one per kind.
+
+    Parameters
+    ----------
+    drift: how far the loss was in the end from where it was before, at the same parameters
+    """
     judged = {name: found.judgement for name, found in measured.items()}
     groups = (
         (
@@ -138,6 +146,9 @@ def measurement_findings(measured: Mapping[str, Measured], noise: Noise) -> tupl
         more = f" and less of {len(late) - MOST_LISTED} more" if len(late) > MOST_LISTED else ""
         evidence = f"measured were {listed}{more}"
         findings.append(codes.BUDGET_EXHAUSTED.finding(evidence, tuple(late)))
+    if drift:
+        evidence = f"back at the given parameters after all calls, it is off by {drift:.1e}"
+        findings.append(codes.NONDETERMINISTIC_LOSS.note(evidence, (), LEFT_BEHIND))
     return (*findings, *_one_sided(measured))
 
 

@@ -16,10 +16,10 @@ from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Mutated
 from gradcheck.gradient_sizes import size_notes
-from gradcheck.measuring import Measurements, Task, measure_parameters
+from gradcheck.measuring import Measurements, measure_parameters
 from gradcheck.options import CheckOptions, Options, settle_options, takes_options
 from gradcheck.parameters import assign_layers, select_names
-from gradcheck.plan import Plan, make_plan
+from gradcheck.plan import PROBES, Plan, make_plan
 from gradcheck.preflight import (
     Preflight,
     changed_data,
@@ -27,6 +27,7 @@ from gradcheck.preflight import (
     mutated_data,
     run_preflight,
 )
+from gradcheck.probing import Task
 from gradcheck.problem import Problem, as_problem, network_layers
 from gradcheck.report import Finding, GradientReport, ParameterReport, layer_reports
 from gradcheck.saturation import saturation_notes
@@ -137,9 +138,13 @@ def check(
     problem: Any, *, name: str | None = None, **options: Unpack[CheckOptions]
 ) -> GradientReport:
     """Check a Problem, or any object with its attributes; see `check_gradients`."""
+    return check_settled(as_problem(problem, name), settle_options(options))
+
+
+def check_settled(problem: Problem, settled: Options, probes: int = PROBES) -> GradientReport:
+    """Check a Problem, every parameter along at least so many random directions."""
     started = time.perf_counter()
-    settled = settle_options(options)
-    subject = _subject(as_problem(problem, name), settled, Budget(settled.budget))
+    subject = _subject(problem, settled, Budget(settled.budget), probes)
     evaluator = subject.evaluator
     try:
         results = _checked(subject)
@@ -159,7 +164,7 @@ def check(
     )
 
 
-def _subject(problem: Problem, options: Options, budget: Budget) -> _Subject:
+def _subject(problem: Problem, options: Options, budget: Budget, probes: int) -> _Subject:
     evaluator = Evaluator(problem, options.reseed, options.timeout, options.bounds)
     names = [name for name, array in evaluator.original.items() if array.size]
     if not names:
@@ -177,7 +182,7 @@ def _subject(problem: Problem, options: Options, budget: Budget) -> _Subject:
         selected=tuple(name for name, count in free.items() if count),
         fixed={name: evaluator.original[name].size - count for name, count in free.items()},
         layers=assign_layers(list(evaluator.original), _known_layers(problem, names)),
-        plan=make_plan({name: count for name, count in free.items() if count}, options.effort),
+        plan=make_plan({n: count for n, count in free.items() if count}, options.effort, probes),
         budget=budget,
     )
 
@@ -264,7 +269,7 @@ def _run(subject: _Subject, flight: Preflight) -> _Results:
         evidence = f"the loss changed {places}"
         return _stopped(subject, mutated_data(flight.values, subject.selected, evidence))
     diagnosis = _diagnosed(subject, flight, found)
-    limits = measurement_findings(found.parameters, found.noise)
+    limits = measurement_findings(found.parameters, found.noise, _drift(flight, found))
     causes = diagnosis.findings if diagnosis else ()
     masks = diagnosis.wrong if diagnosis else {}
     findings = (*causes, *flight.findings, *limits)
@@ -285,6 +290,11 @@ def _run(subject: _Subject, flight: Preflight) -> _Results:
     )
     notes = (*found.notes, *size_notes(subject.problem, layer_reports(parts)), *units)
     return _Results(parts, findings, notes, partial)
+
+
+def _drift(flight: Preflight, found: Measurements) -> float:
+    """Return how far the loss has drifted, 0 where preflight told that it is random."""
+    return found.drift if flight.values[0] == flight.values[1] else 0.0
 
 
 def _diagnosed(subject: _Subject, flight: Preflight, found: Measurements) -> Diagnosis | None:

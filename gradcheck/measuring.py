@@ -2,76 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradcheck.budget import OUT_OF_TIME, Budget
+from gradcheck.budget import OUT_OF_TIME
 from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
-from gradcheck.directions import (
-    Floats,
-    entry_scales,
-    noise_directions,
-    norm,
-    random_direction,
-)
-from gradcheck.eigen import eigen_directions, eigen_note, of_usual_size
+from gradcheck.directions import Floats, entry_scales, noise_directions, norm
+from gradcheck.eigen import eigen_directions, eigen_note
 from gradcheck.entries import measure_entries
-from gradcheck.execution import Evaluator
 from gradcheck.failing import SAMPLED_ENTRIES, chosen_positions, search_failing
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions
 from gradcheck.measured import Measured
 from gradcheck.noise import Noise, measure_noise
-from gradcheck.options import Directions, Method
-from gradcheck.plan import Plan
 from gradcheck.preflight import Preflight
-from gradcheck.probes import (
-    Claim,
-    ProbeMeasurement,
-    fitting,
-    measure_probe,
-)
+from gradcheck.probes import Claim
+from gradcheck.probing import Probed, Task, probe_parameter
 from gradcheck.rounding import Rounding, known_rounding, unit_of
-from gradcheck.verdict import judge, needs_another, outcome, required_resolution_for
+from gradcheck.verdict import judge, outcome, required_resolution_for
 
-# Random directions at most, where the first leave a chance of a miss.
-MOST_PROBES = 4
 # Part of the largest effect an entry has which the rounding of float32 may reach where terms
 # cancel: 1e4 units.
 LARGEST_ROUNDING = 1e4 * float(np.finfo(np.float32).eps)
-
+# A loss that moves by itself by more of its deviations than these spoils what was measured of it.
+DRIFT_DEVIATIONS = 6.0
 # Noise is measured along one side of the point only, within this part of a direction.
 NOISE_REACH = 0.5
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be measured and how far.
-
-    Attributes
-    ----------
-    evaluator: calls the user's code
-    selected: names of the parameters
-    plan: how much of each is compared
-    seed: of the random directions
-    required_resolution: relative error that a pass has to rule out; None for the default
-    method: "complex" compares by the complex step, certified along the random directions
-    directions: "eigen" also probes along the top eigenvectors of the Hessian
-    eigen: those, by parameter name
-    budget: the time there is
-    """
-
-    evaluator: Evaluator
-    selected: tuple[str, ...]
-    plan: Plan
-    seed: int
-    required_resolution: float | None
-    method: Method = "auto"
-    directions: Directions = "random"
-    eigen: Mapping[str, tuple[Floats, ...]] = field(default_factory=dict)
-    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True)
@@ -84,27 +43,23 @@ class Measurements:
     noise: of the loss
     effect: largest norm of gradient times scale among the parameters
     notes: remarks for the report
+    drift: how far the loss was in the end from where it was before, at the same parameters
     """
 
     parameters: dict[str, Measured]
     noise: Noise
     effect: float
     notes: tuple[str, ...] = ()
+    drift: float = 0.0
 
 
 def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     """Return all that is found out about the parameters that preflight let through."""
     evaluator = task.evaluator
-    scales = {
-        name: evaluator.bounds.within_width(name, scale)
-        for name, scale in entry_scales(
-            {name: evaluator.original[name] for name in task.selected}, flight.analytic
-        ).items()
-    }
+    scales = _scales(task, flight)
     rounding = known_rounding(evaluator, flight, scales, task.seed)
     doubled = evaluator.use_double_precision()
     noise = measure_noise(evaluator, _noise_directions(task, scales))
-    conditions = noise.conditions(task.plan.comparisons)
     claims = _claims(task, flight, scales, noise, rounding)
     if task.directions == "eigen" and claims and not task.budget.is_spent():
         task = replace(task, eigen=_eigen(task, claims))
@@ -112,12 +67,37 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     effect = max(effects, default=0.0)
     if effect == 0.0 and evaluator.bounds.lower:
         effect = effect_elsewhere(evaluator, scales)
-    # All are probed before any is swept: where the time runs out, that says most.
-    probed = {name: _probed(task, conditions, claim) for name, claim in claims.items()}
+    measured = _all_measured(task, noise, claims, effect, doubled)
+    before = noise.value if doubled else flight.values[0]
+    after = before if task.budget.is_spent() else evaluator.loss()
+    drift = abs(float(after - before))
+    is_noise = not math.isfinite(drift) or drift <= DRIFT_DEVIATIONS * noise.deviation
+    if not is_noise and any(found.judgement.verdict == "fail" for found in measured.values()):
+        # What the loss does by itself looks like a wrong gradient, unless it counts as noise.
+        noise = replace(noise, value=after, deviation=drift)
+        measured = _all_measured(task, noise, claims, effect, doubled)
+    return Measurements(measured, noise, effect, _notes(task, measured), drift)
+
+
+def _all_measured(
+    task: Task, noise: Noise, claims: Mapping[str, Claim], effect: float, doubled: bool
+) -> dict[str, Measured]:
+    """Measure all claims, each along its directions first: where time runs out, that says most.
+
+    Parameters
+    ----------
+    doubled: whether the loss is evaluated in float64 though its parameters are not
+    """
+    conditions = noise.conditions(task.plan.comparisons)
+    probed = {name: probe_parameter(task, conditions, claim) for name, claim in claims.items()}
     measured = {name: _measure(task, conditions, probed[name], effect) for name in claims}
-    if doubled:
-        measured = _without_rounding(task, conditions, claims, measured, effect)
-    return Measurements(measured, noise, effect, _notes(task, measured))
+    return _without_rounding(task, conditions, claims, measured, effect) if doubled else measured
+
+
+def _scales(task: Task, flight: Preflight) -> dict[str, Floats]:
+    bounds, original = task.evaluator.bounds, task.evaluator.original
+    scales = entry_scales({name: original[name] for name in task.selected}, flight.analytic)
+    return {name: bounds.within_width(name, scale) for name, scale in scales.items()}
 
 
 def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> list[dict[str, Floats]]:
@@ -168,54 +148,7 @@ def _movable(array: Floats, scale: Floats) -> Floats:
     return array if np.all(scale > 0.0) else np.where(scale > 0.0, array, 0.0)
 
 
-@dataclass(frozen=True)
-class _Probed:
-    """A claim, the directions it is to be probed along, and what the first of them showed."""
-
-    claim: Claim
-    directions: tuple[Floats, ...]
-    probes: tuple[ProbeMeasurement, ...]
-
-    @property
-    def along(self) -> tuple[Floats, ...]:
-        """The directions that could be measured."""
-        return self.directions[: len(self.probes)]
-
-
-def _probed(task: Task, conditions: Conditions, claim: Claim) -> _Probed:
-    """Probe a parameter along random directions and eigenvectors, as far as time allows."""
-    planned = [_direction(task, conditions, claim, number) for number in range(task.plan.probes)]
-    probes = _along(task, conditions, claim, planned)
-    while not task.plan.sweep and len(planned) < MOST_PROBES and needs_another(probes, claim):
-        planned.append(_direction(task, conditions, claim, len(planned)))
-        probes += _along(task, conditions, claim, planned[-1:])
-    eigen = [
-        fitting(task.evaluator, conditions, claim.name, along)
-        for along in task.eigen.get(claim.name, ())
-    ]
-    along_eigen = _along(task, conditions, claim, eigen)
-    probes += [of_usual_size(probe, claim) for probe in along_eigen]
-    return _Probed(claim, (*planned, *eigen), tuple(probes))
-
-
-def _direction(task: Task, conditions: Conditions, claim: Claim, number: int) -> Floats:
-    along = random_direction(claim.scale, task.seed, claim.name, number)
-    return fitting(task.evaluator, conditions, claim.name, along)
-
-
-def _along(
-    task: Task, conditions: Conditions, claim: Claim, directions: Sequence[Floats]
-) -> list[ProbeMeasurement]:
-    """Return the probes along directions, as far as time allows."""
-    probes: list[ProbeMeasurement] = []
-    for along in directions:
-        if task.budget.is_spent():
-            break
-        probes.append(measure_probe(task.evaluator, conditions, claim, along))
-    return probes
-
-
-def _measure(task: Task, conditions: Conditions, probed: _Probed, effect: float) -> Measured:
+def _measure(task: Task, conditions: Conditions, probed: Probed, effect: float) -> Measured:
     """Compare the entries of a parameter as far as the plan, or its failure, asks, and judge it."""
     evaluator, claim, probes = task.evaluator, probed.claim, probed.probes
     directions = len(probed.directions)
@@ -252,7 +185,7 @@ def _measure(task: Task, conditions: Conditions, probed: _Probed, effect: float)
     )
 
 
-def _searched(task: Task, conditions: Conditions, probed: _Probed, effect: float) -> Measured:
+def _searched(task: Task, conditions: Conditions, probed: Probed, effect: float) -> Measured:
     """Look for what is wrong in a parameter that some probe disagrees with, and judge it."""
     claim, probes = probed.claim, probed.probes
     found = search_failing(
@@ -312,7 +245,7 @@ def _without_rounding(
         if not np.all(error * claim.scale <= LARGEST_ROUNDING * effect):
             continue
         if found.judgement.verdict != "pass":
-            probed = _probed(task, conditions, claim.in_double(exact))
+            probed = probe_parameter(task, conditions, claim.in_double(exact))
             second = _measure(task, conditions, probed, effect)
             if second.judgement.reason == OUT_OF_TIME:
                 # Nobody is accused of what may be rounding.

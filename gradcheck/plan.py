@@ -30,11 +30,11 @@ class Plan:
     comparisons: int
 
 
-def make_plan(sizes: Mapping[str, int], effort: Effort) -> Plan:
+def make_plan(sizes: Mapping[str, int], effort: Effort, probes: int = PROBES) -> Plan:
     """Return the plan for parameters of these sizes."""
     entries = sum(sizes.values())
     sweep = effort == "exhaustive" or (
         effort == "auto" and entries * EVALUATIONS_PER_ENTRY <= SWEEP_EVALUATIONS
     )
-    comparisons = len(sizes) * PROBES + (entries if sweep else 0)
-    return Plan(PROBES, sweep, comparisons)
+    comparisons = len(sizes) * probes + (entries if sweep else 0)
+    return Plan(probes, sweep, comparisons)

@@ -20,6 +20,7 @@ from gradcheck.options import Effort
 from gradcheck.plan import make_plan
 from gradcheck.preflight import run_preflight
 from gradcheck.probes import Claim
+from gradcheck.probing import Task
 from gradcheck.problem import Problem
 from gradcheck.rounding import known_rounding
 from gradcheck.verdict import outcome
@@ -57,7 +58,7 @@ def prepare(problem: Problem, seed: int = 0, effort: Effort = "exhaustive") -> P
     evaluator = Evaluator(problem)
     names = tuple(evaluator.original)
     plan = make_plan({name: evaluator.original[name].size for name in names}, effort)
-    task = measuring.Task(evaluator, names, plan, seed, required_resolution=None)
+    task = Task(evaluator, names, plan, seed, required_resolution=None)
     flight = run_preflight(evaluator, names)
     scales = entry_scales(evaluator.original, flight.analytic)
     rounding = known_rounding(evaluator, flight, scales, seed)
@@ -96,7 +97,7 @@ def every_entry(problem: Problem, seed: int = 0) -> Iterator[tuple[str, int, flo
     evaluator = Evaluator(problem)
     names = tuple(evaluator.original)
     plan = make_plan({name: evaluator.original[name].size for name in names}, "exhaustive")
-    task = measuring.Task(evaluator, names, plan, seed, required_resolution=None)
+    task = Task(evaluator, names, plan, seed, required_resolution=None)
     measured = measuring.measure_parameters(task, run_preflight(evaluator, names))
     for name, found in measured.parameters.items():
         for position, entry in enumerate(found.entries):

@@ -13,9 +13,10 @@ from gradcheck.diagnosis.facts import Facts, Sample
 from gradcheck.diagnosis.gathering import gather
 from gradcheck.diagnosis.proof import Proof
 from gradcheck.execution import Evaluator
-from gradcheck.measuring import Task, measure_parameters
+from gradcheck.measuring import measure_parameters
 from gradcheck.plan import make_plan
 from gradcheck.preflight import run_preflight
+from gradcheck.probing import Task
 
 Arrays = Mapping[str, np.ndarray]
 
