@@ -24,8 +24,8 @@ from gradcheck.probing import Probed, Task, probe_parameter
 from gradcheck.rounding import Rounding, known_rounding, unit_of
 from gradcheck.verdict import judge, outcome, required_resolution_for
 
-# Part of the largest effect an entry has which the rounding of float32 may reach where terms
-# cancel: 1e4 units.
+# Part of the loss, or of the largest effect of a parameter, which the rounding of float32 may reach
+# where terms cancel: 1e4 units. It is all that is left of a saturated layer's gradient.
 LARGEST_ROUNDING = 1e4 * float(np.finfo(np.float32).eps)
 # A loss that moves by itself by more of its deviations than these spoils what was measured of it.
 DRIFT_DEVIATIONS = 6.0
@@ -235,6 +235,7 @@ def _without_rounding(
     """
     evaluator = task.evaluator
     again = evaluator.gradient_at({}, claims.keys())
+    most = LARGEST_ROUNDING * max(effect, abs(float(conditions.value)))
     result = dict(measured)
     for name, array in again.items():
         claim, found = claims[name], measured[name]
@@ -242,7 +243,7 @@ def _without_rounding(
             continue
         exact = _movable(array, claim.scale)
         error = np.abs(exact - claim.analytic)
-        if not np.all(error * claim.scale <= LARGEST_ROUNDING * effect):
+        if not np.all(error * claim.scale <= most):
             continue
         if found.judgement.verdict != "pass":
             probed = probe_parameter(task, conditions, claim.in_double(exact))

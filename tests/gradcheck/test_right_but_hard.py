@@ -214,6 +214,25 @@ def test_gradient_computed_in_float32_is_noted_and_judged_as_such():
     assert [finding.slug for finding in report.findings] == ["wrong_dtype"]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_what_float32_leaves_of_a_saturated_gradient_is_rounding(seed):
+    rng = np.random.default_rng(seed)
+    upstream = rng.standard_normal((16, 10)).astype(np.float32)
+    layer = {
+        "x": 1000 * rng.standard_normal((16, 12)).astype(np.float32),
+        "W": 0.3 * rng.standard_normal((12, 10)).astype(np.float32),
+    }
+
+    def loss(layer):
+        return np.sum(upstream * np.tanh(layer["x"] @ layer["W"]))
+
+    def gradient(layer):
+        delta = upstream * (1 - np.tanh(layer["x"] @ layer["W"]) ** 2)  # 0 where tanh rounds to 1
+        return {"x": delta @ layer["W"].T, "W": layer["x"].T @ delta}
+
+    assert check_gradients(loss, gradient, layer, seed=seed, effort="quick").verdict != "fail"
+
+
 def test_gradient_that_is_wrong_in_float32_only_is_no_rounding():
     def gradient(x):
         return (3 if x.dtype == np.float32 else 1) * 2 * x
