@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gradcheck.testing import GradientMismatch as GradientMismatch
     from gradcheck.testing import assert_gradients as assert_gradients
     from gradcheck.testing import assert_layers as assert_layers
+    from gradcheck.verifying import layer_verifier as layer_verifier
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ _HOMES = {
     "check": "checking",
     "check_gradients": "checking",
     "check_layers": "layered",
+    "layer_verifier": "verifying",
     "numerical_gradient": "entries",
 }
 

@@ -79,13 +79,13 @@ def settle_options(given: Mapping[str, Any]) -> Options:
     return Options(**{name: _READERS[name](name, value) for name, value in given.items()})
 
 
-def takes_options(function: Function) -> Function:
+def takes_options(function: Function, **other_defaults: Any) -> Function:
     """Spell the options out in a function's signature, where help and completion look for them."""
     import inspect
 
     own = inspect.signature(function)
     kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    defaults = {field.name: field.default for field in fields(Options)}
+    defaults = {field.name: field.default for field in fields(Options)} | other_defaults
     shared = [
         inspect.Parameter(
             name,

@@ -139,10 +139,15 @@ def select_names(
     return tuple(name for name in names if name in wanted and name not in unwanted)
 
 
+def matches(pattern: str, names: Sequence[str]) -> set[str]:
+    """Return the names that a pattern means: itself if it is one, else those the glob fits."""
+    return {pattern} if pattern in names else {n for n in names if fnmatchcase(n, pattern)}
+
+
 def _matching(names: Sequence[str], patterns: Sequence[str], option: str) -> set[str]:
     matched: set[str] = set()
     for pattern in patterns:
-        found = {pattern} if pattern in names else {n for n in names if fnmatchcase(n, pattern)}
+        found = matches(pattern, names)
         if not found:
             raise ValueError(f"{option} names {unknown_name(pattern, list(names))}")
         matched |= found

@@ -36,6 +36,9 @@ INPUTS, LOSS, OUTPUTS = "inputs", "loss", "outputs"
 class Claim:
     """A gradient function that at one point is what was computed there, so that this is checked.
 
+    The same numbers in another precision are another point: what is computed there tells how much
+    of the answer is rounding.
+
     Parameters
     ----------
     point: the parameters, {name: {key: array}}.
@@ -50,7 +53,8 @@ class Claim:
     def __call__(self, parameters: NetworkParameters, *args: Array) -> NetworkParameters:
         """Return the gradient, in arrays of its own."""
         same = all(
-            np.array_equal(value, parameters[name][key], equal_nan=True)
+            value.dtype == parameters[name][key].dtype
+            and np.array_equal(value, parameters[name][key], equal_nan=True)
             for name, values in self.point.items()
             for key, value in values.items()
         )

@@ -24,6 +24,7 @@ NAMES = [
     "check",
     "check_gradients",
     "check_layers",
+    "layer_verifier",
     "numerical_gradient",
 ]
 SHARED = [
@@ -36,6 +37,7 @@ OPTIONS = {
     "assert_gradients": ["args", "name", "sizes", "layers", "allow_inconclusive", *SHARED],
     "check_layers": ["parameters", "name", "sizes", *SHARED],
     "assert_layers": ["parameters", "name", "sizes", "allow_inconclusive", *SHARED],
+    "layer_verifier": ["perturbations", *SHARED],
 }
 POSITIONAL = {
     "check": ["problem"],
@@ -43,6 +45,7 @@ POSITIONAL = {
     "assert_gradients": ["loss", "gradient", "parameters"],
     "check_layers": ["network", "inputs", "upstream_or_targets"],
     "assert_layers": ["network", "inputs", "upstream_or_targets"],
+    "layer_verifier": [],
 }
 FIELDS_OF_PROBLEM = [
     *["loss", "gradient", "parameters", "args", "name", "sizes", "layers", "network", "in_place"]
@@ -104,10 +107,11 @@ def test_shared_options_agree_in_default_and_type(function):
 @pytest.mark.parametrize("function", OPTIONS)
 def test_the_defaults_of_the_main_options_are_these(function):
     given = options(function)
-    assert (given["seed"].default, given["effort"].default) == (0, "auto")
+    effort = "quick" if function == "layer_verifier" else "auto"
+    assert (given["seed"].default, given["effort"].default) == (0, effort)
     assert (given["method"].default, given["directions"].default) == ("auto", "random")
     others = ["only", "exclude", "required_resolution", "bounds", "reseed", "timeout", "budget"]
-    for name in [*others, "name"]:
+    for name in {*others, "name"} & set(given):
         assert given[name].default is None
 
 
@@ -127,7 +131,7 @@ def test_the_options_of_a_check_are_documented():
 
 
 @pytest.mark.parametrize(
-    "module", ["checking", "entries", "layered", "parameters", "problem", "testing"]
+    "module", ["checking", "entries", "layered", "parameters", "problem", "testing", "verifying"]
 )
 def test_the_examples_in_docstrings_run(module):
     results = doctest.testmod(import_module(f"gradcheck.{module}"))

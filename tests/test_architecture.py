@@ -15,7 +15,7 @@ FRAMEWORKS = {"torch", "jax", "jaxlib", "tensorflow", "keras", "autograd", "cupy
 # Where frameworks may be loaded, by the functions that need them.
 HOMES_OF_FRAMEWORKS = ("gradcheck.adapters.", "mlp.derivations.framework")
 # Who may load the views of a report, and who the command; nobody who computes does.
-USERS_OF_RENDERING = {"rendering", "cli", "report", "testing", "pytest_plugin"}
+USERS_OF_RENDERING = {"rendering", "cli", "report", "testing", "verifying", "pytest_plugin"}
 USERS_OF_CLI = {"cli", "__main__"}
 
 

@@ -8,6 +8,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from gradcheck.rendering.message import render_message, render_verdict
+from gradcheck.rendering.verified import render_verified
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -22,6 +23,7 @@ __all__ = [
     "render_svg",
     "render_terminal",
     "render_verdict",
+    "render_verified",
 ]
 
 
