@@ -1,6 +1,6 @@
 """A network: layers in a chain, and a loss at the end of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -77,20 +77,32 @@ class Network:
             (`mlp.verification`), and raises where one is wrong: nothing below is computed then.
             `gradcheck.layer_verifier()` makes one.
         """
+        answers = self.answers(parameters, inputs, targets, verify)
+        return dict(reversed(list(answers)))
+
+    def answers(
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
+    ) -> Iterator[tuple[str, LayerParameters]]:
+        """Yield the gradients of every layer's parameters with its name, the last layer first.
+
+        The parameters are those of `backward`.
+        """
         outputs, passes = self._passes(parameters, inputs)
         check_targets(targets, outputs)
         upstream = self.loss.gradient(outputs, targets)  # (batch, outputs)
         if verify is not None:
             verify(loss_problem(self.loss, outputs, targets, upstream))
-        gradients: list[tuple[str, LayerParameters]] = []
         for layer, layer_inputs, cache in reversed(passes):
-            input_gradient, layer_gradients = layer.backward(cache, upstream)
+            input_gradient, gradients = layer.backward(cache, upstream)
             if verify is not None:
                 asked = (layer, parameters[layer.name], layer_inputs, upstream)
-                verify(layer_problem(*asked, (input_gradient, layer_gradients)))
-            gradients.append((layer.name, layer_gradients))
+                verify(layer_problem(*asked, (input_gradient, gradients)))
+            yield layer.name, gradients
             upstream = input_gradient  # (batch, fan_in): the outputs of the layer below
-        return dict(reversed(gradients))
 
     def _passes(
         self, parameters: NetworkParameters, inputs: Array

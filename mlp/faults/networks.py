@@ -14,7 +14,7 @@ from mlp.activations import Activation
 from mlp.arrays import Array, LayerParameters, NetworkParameters, Scalar
 from mlp.layers import Dense, DenseCache
 from mlp.losses import log_softmax
-from mlp.network import Network, check_targets, check_widths
+from mlp.network import Network, check_widths
 from mlp.verification import Verifier
 
 # Large enough for a missing penalty to be seen in every entry of every weight.
@@ -181,15 +181,11 @@ class TiedNetwork(Network):
         verify: Verifier | None = None,
     ) -> NetworkParameters:
         """Return the gradient of the loss: every pass through a layer adds its contribution."""
-        outputs, caches = self.forward(parameters, inputs)
-        check_targets(targets, outputs)
-        upstream = self.loss.gradient(outputs, targets)  # (batch, outputs)
         gradient = {
             layer: {key: np.zeros_like(value) for key, value in values.items()}
             for layer, values in self.parameters.items()
         }
-        for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
-            upstream, contribution = layer.backward(cache, upstream)  # (batch, fan_in)
+        for name, contribution in self.answers(parameters, inputs, targets, verify):
             for key, value in contribution.items():
-                gradient[layer.name][key] += value
+                gradient[name][key] += value
         return gradient

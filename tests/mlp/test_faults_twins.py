@@ -156,3 +156,12 @@ def test_tied_network_refuses_layers_that_do_not_fit():
     wide = Dense("wide", twins.sigmoid, {"weight": np.ones((2, 3))})
     with pytest.raises(ValueError, match=r"3 outputs of layer 'wide' for 2 inputs"):
         TiedNetwork((wide, wide), half_mean_squared_norm)
+
+
+def test_every_pass_through_a_tied_layer_is_verified():
+    problem = faults.correct_tied()
+    asked = []
+    problem.network.backward(
+        problem.parameters, *problem.args, verify=lambda one: asked.append(one.name)
+    )
+    assert asked == ["loss", "layer3", "layer2", "layer2", "layer1"]
