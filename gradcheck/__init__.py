@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gradcheck.checking import NothingToCheck as NothingToCheck
     from gradcheck.checking import check as check
     from gradcheck.checking import check_gradients as check_gradients
+    from gradcheck.convergence import DescentMonitor as DescentMonitor
     from gradcheck.entries import numerical_gradient as numerical_gradient
     from gradcheck.layered import check_layers as check_layers
     from gradcheck.problem import Problem as Problem
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DescentMonitor": "convergence",
     "Finding": "report",
     "GradientInconclusive": "testing",
     "GradientMismatch": "testing",

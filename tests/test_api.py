@@ -10,6 +10,7 @@ import pytest
 import gradcheck
 
 NAMES = [
+    "DescentMonitor",
     "Finding",
     "GradientInconclusive",
     "GradientMismatch",

@@ -15,7 +15,11 @@ FRAMEWORKS = {"torch", "jax", "jaxlib", "tensorflow", "keras", "autograd", "cupy
 # Where frameworks may be loaded, by the functions that need them.
 HOMES_OF_FRAMEWORKS = ("gradcheck.adapters.", "mlp.derivations.framework")
 # Who may load the views of a report, and who the command; nobody who computes does.
-USERS_OF_RENDERING = {"rendering", "cli", "report", "testing", "verifying", "pytest_plugin"}
+USERS_OF_RENDERING = {
+    *["rendering", "cli", "report", "descent", "testing", "verifying", "pytest_plugin"]
+}
+# What the views show: frozen data, of a check and of a training.
+SHOWN = {"report", "descent"}
 USERS_OF_CLI = {"cli", "__main__"}
 
 
@@ -90,7 +94,7 @@ def violations(module, source):
 
 
 def _inner_violations(part, target, name):
-    if part == "rendering" and target not in ("rendering", "report", "__version__"):
+    if part == "rendering" and target not in {"rendering", "__version__"} | SHOWN:
         return [f"rendering imports more than the report: {name}"]
     if part == "adapters" and target not in ("adapters", "problem"):
         return [f"an adapter imports more than the problem: {name}"]
@@ -151,6 +155,7 @@ def test_a_forbidden_import_would_be_noticed(module, source, told):
     [
         ("gradcheck.rendering.table", "from rich.table import Table"),
         ("gradcheck.rendering.table", "from gradcheck.report import Finding"),
+        ("gradcheck.rendering.table", "from gradcheck.descent import DescentStep"),
         ("gradcheck.rendering.table", "from . import wording"),
         ("gradcheck.cli.running", "from gradcheck.rendering import render_svg"),
         ("gradcheck.pytest_plugin", "import pytest"),

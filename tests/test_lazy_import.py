@@ -32,7 +32,7 @@ def test_importing_the_package_loads_nothing_heavy(tmp_path):
     assert not loaded & HEAVY
 
 
-@pytest.mark.parametrize("module", ["report", "configuration", "targets"])
+@pytest.mark.parametrize("module", ["report", "descent", "configuration", "targets"])
 def test_these_modules_load_nothing_heavy(module):
     assert not loaded_after(f"import gradcheck.{module}") & HEAVY
 
