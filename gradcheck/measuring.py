@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
-from gradcheck.budget import OUT_OF_TIME, Budget
+from gradcheck.budget import Budget
 from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
 from gradcheck.directions import (
     Floats,
@@ -32,15 +33,14 @@ from gradcheck.probes import (
     ProbeMeasurement,
     fitting,
     measure_probe,
+    movable,
 )
 from gradcheck.rounding import Rounding, known_rounding, unit_of
+from gradcheck.second_look import without_rounding
 from gradcheck.verdict import judge, needs_another, outcome, required_resolution_for
 
 # Random directions at most, where the first leave a chance of a miss.
 MOST_PROBES = 4
-# Part of the largest effect an entry has which the rounding of float32 may reach where terms
-# cancel: 1e4 units.
-LARGEST_ROUNDING = 1e4 * float(np.finfo(np.float32).eps)
 
 # Noise is measured along one side of the point only, within this part of a direction.
 NOISE_REACH = 0.5
@@ -116,7 +116,8 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     probed = {name: _probed(task, conditions, claim) for name, claim in claims.items()}
     measured = {name: _measure(task, conditions, probed[name], effect) for name in claims}
     if doubled:
-        measured = _without_rounding(task, conditions, claims, measured, effect)
+        measure = partial(_measured_alone, task, conditions, effect)
+        measured = without_rounding(evaluator, measured, effect, measure)
     return Measurements(measured, noise, effect, _notes(task, measured))
 
 
@@ -130,11 +131,6 @@ def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> list[dict[str
         }
         for direction in noise_directions(evaluator.original, scales, task.seed)
     ]
-
-
-def _relative(error: Floats, array: Floats) -> float:
-    size = norm(array)
-    return norm(error) / size if size else 0.0
 
 
 def _claims(
@@ -151,21 +147,16 @@ def _claims(
         jitter, scale = flight.jitter.get(name, np.zeros(analytic.shape)), scales[name]
         claims[name] = Claim(
             name=name,
-            analytic=_movable(analytic, scale),
+            analytic=movable(analytic, scale),
             scale=scale,
             unit=unit_of(dtype),
-            jitter=_movable(jitter, scale),
-            rounding=_movable(rounding[name].moves, scale),
+            jitter=movable(jitter, scale),
+            rounding=movable(rounding[name].moves, scale),
             units=rounding[name].units,
             required=task.required_resolution
             or required_resolution_for(leaf.dtype, dtype, relative_noise),
         )
     return claims
-
-
-def _movable(array: Floats, scale: Floats) -> Floats:
-    """Return the array, 0 in entries that bounds fix."""
-    return array if np.all(scale > 0.0) else np.where(scale > 0.0, array, 0.0)
 
 
 @dataclass(frozen=True)
@@ -252,6 +243,11 @@ def _measure(task: Task, conditions: Conditions, probed: _Probed, effect: float)
     )
 
 
+def _measured_alone(task: Task, conditions: Conditions, effect: float, claim: Claim) -> Measured:
+    """Return all that is found out about one claim."""
+    return _measure(task, conditions, _probed(task, conditions, claim), effect)
+
+
 def _searched(task: Task, conditions: Conditions, probed: _Probed, effect: float) -> Measured:
     """Look for what is wrong in a parameter that some probe disagrees with, and judge it."""
     claim, probes = probed.claim, probed.probes
@@ -287,39 +283,3 @@ def _notes(task: Task, measured: Mapping[str, Measured]) -> tuple[str, ...]:
         slopes += [entry.derivative for found in measured.values() for entry in found.entries]
         notes.append(complex_step_note(certificates, slopes))
     return tuple(notes)
-
-
-def _without_rounding(
-    task: Task,
-    conditions: Conditions,
-    claims: Mapping[str, Claim],
-    measured: Mapping[str, Measured],
-    effect: float,
-) -> dict[str, Measured]:
-    """Return the measurements with what is only the rounding of float32 told apart.
-
-    The same code is run with float64 parameters: where that gradient is right, the code is.
-    """
-    evaluator = task.evaluator
-    again = evaluator.gradient_at({}, claims.keys())
-    result = dict(measured)
-    for name, array in again.items():
-        claim, found = claims[name], measured[name]
-        if array.shape != claim.analytic.shape:
-            continue
-        exact = _movable(array, claim.scale)
-        error = np.abs(exact - claim.analytic)
-        if not np.all(error * claim.scale <= LARGEST_ROUNDING * effect):
-            continue
-        if found.judgement.verdict != "pass":
-            probed = _probed(task, conditions, claim.in_double(exact))
-            second = _measure(task, conditions, probed, effect)
-            if second.judgement.reason == OUT_OF_TIME:
-                # Nobody is accused of what may be rounding.
-                result[name] = replace(found, judgement=second.judgement, out_of_time=True)
-            elif second.judgement.verdict != "fail":
-                result[name] = found.rounded(second.judgement, _relative(error, exact))
-        elif np.any(error > claim.required * np.abs(exact)):
-            # Right, but some entries are so far off that their user may think otherwise.
-            result[name] = found.rounded(found.judgement, _relative(error, exact))
-    return result

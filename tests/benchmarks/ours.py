@@ -22,6 +22,7 @@ from gradcheck.preflight import run_preflight
 from gradcheck.probes import Claim
 from gradcheck.problem import Problem
 from gradcheck.rounding import known_rounding
+from gradcheck.second_look import LARGEST_ROUNDING
 from gradcheck.verdict import outcome
 
 NAME = "gradcheck"
@@ -110,7 +111,7 @@ def _in_double(
     """Return the measurement once the rounding of a float32 gradient is told apart."""
     array = prepared.again[claim.name]
     error = np.abs(array - prepared.claims[claim.name].analytic)
-    if not np.all(error * claim.scale <= measuring.LARGEST_ROUNDING * prepared.effect):
+    if not np.all(error * claim.scale <= LARGEST_ROUNDING * prepared.effect):
         return measured
     double = _with_bug(claim.in_double(array), position, bug)
     derivative = _derivative(prepared, double, position)
