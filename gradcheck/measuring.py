@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from gradcheck.budget import OUT_OF_TIME
 from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
 from gradcheck.eigen import eigen_directions, eigen_note
@@ -19,14 +19,12 @@ from gradcheck.ladder import Conditions
 from gradcheck.measured import Measured
 from gradcheck.noise import Noise, measure_noise
 from gradcheck.preflight import Preflight
-from gradcheck.probes import Claim
+from gradcheck.probes import Claim, movable
 from gradcheck.probing import Probed, Task, probe_parameter
 from gradcheck.rounding import Rounding, known_rounding, unit_of
+from gradcheck.second_look import without_rounding
 from gradcheck.verdict import judge, outcome, required_resolution_for
 
-# Part of the loss, or of the largest effect of a parameter, which the rounding of float32 may reach
-# where terms cancel: 1e4 units. It is all that is left of a saturated layer's gradient.
-LARGEST_ROUNDING = 1e4 * float(np.finfo(np.float32).eps)
 # A loss that moves by itself by more of its deviations than these spoils what was measured of it.
 DRIFT_DEVIATIONS = 6.0
 # Noise is measured along one side of the point only, within this part of a direction.
@@ -91,7 +89,10 @@ def _all_measured(
     conditions = noise.conditions(task.plan.comparisons)
     probed = {name: probe_parameter(task, conditions, claim) for name, claim in claims.items()}
     measured = {name: _measure(task, conditions, probed[name], effect) for name in claims}
-    return _without_rounding(task, conditions, claims, measured, effect) if doubled else measured
+    if doubled:
+        measure = partial(_measured_alone, task, conditions, effect)
+        measured = without_rounding(task.evaluator, measured, effect, measure)
+    return measured
 
 
 def _scales(task: Task, flight: Preflight) -> dict[str, Floats]:
@@ -112,11 +113,6 @@ def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> list[dict[str
     ]
 
 
-def _relative(error: Floats, array: Floats) -> float:
-    size = norm(array)
-    return norm(error) / size if size else 0.0
-
-
 def _claims(
     task: Task,
     flight: Preflight,
@@ -131,21 +127,16 @@ def _claims(
         jitter, scale = flight.jitter.get(name, np.zeros(analytic.shape)), scales[name]
         claims[name] = Claim(
             name=name,
-            analytic=_movable(analytic, scale),
+            analytic=movable(analytic, scale),
             scale=scale,
             unit=unit_of(dtype),
-            jitter=_movable(jitter, scale),
-            rounding=_movable(rounding[name].moves, scale),
+            jitter=movable(jitter, scale),
+            rounding=movable(rounding[name].moves, scale),
             units=rounding[name].units,
             required=task.required_resolution
             or required_resolution_for(leaf.dtype, dtype, relative_noise),
         )
     return claims
-
-
-def _movable(array: Floats, scale: Floats) -> Floats:
-    """Return the array, 0 in entries that bounds fix."""
-    return array if np.all(scale > 0.0) else np.where(scale > 0.0, array, 0.0)
 
 
 def _measure(task: Task, conditions: Conditions, probed: Probed, effect: float) -> Measured:
@@ -185,6 +176,11 @@ def _measure(task: Task, conditions: Conditions, probed: Probed, effect: float) 
     )
 
 
+def _measured_alone(task: Task, conditions: Conditions, effect: float, claim: Claim) -> Measured:
+    """Return all that is found out about one claim."""
+    return _measure(task, conditions, probe_parameter(task, conditions, claim), effect)
+
+
 def _searched(task: Task, conditions: Conditions, probed: Probed, effect: float) -> Measured:
     """Look for what is wrong in a parameter that some probe disagrees with, and judge it."""
     claim, probes = probed.claim, probed.probes
@@ -220,40 +216,3 @@ def _notes(task: Task, measured: Mapping[str, Measured]) -> tuple[str, ...]:
         slopes += [entry.derivative for found in measured.values() for entry in found.entries]
         notes.append(complex_step_note(certificates, slopes))
     return tuple(notes)
-
-
-def _without_rounding(
-    task: Task,
-    conditions: Conditions,
-    claims: Mapping[str, Claim],
-    measured: Mapping[str, Measured],
-    effect: float,
-) -> dict[str, Measured]:
-    """Return the measurements with what is only the rounding of float32 told apart.
-
-    The same code is run with float64 parameters: where that gradient is right, the code is.
-    """
-    evaluator = task.evaluator
-    again = evaluator.gradient_at({}, claims.keys())
-    most = LARGEST_ROUNDING * max(effect, abs(float(conditions.value)))
-    result = dict(measured)
-    for name, array in again.items():
-        claim, found = claims[name], measured[name]
-        if array.shape != claim.analytic.shape:
-            continue
-        exact = _movable(array, claim.scale)
-        error = np.abs(exact - claim.analytic)
-        if not np.all(error * claim.scale <= most):
-            continue
-        if found.judgement.verdict != "pass":
-            probed = probe_parameter(task, conditions, claim.in_double(exact))
-            second = _measure(task, conditions, probed, effect)
-            if second.judgement.reason == OUT_OF_TIME:
-                # Nobody is accused of what may be rounding.
-                result[name] = replace(found, judgement=second.judgement, out_of_time=True)
-            elif second.judgement.verdict != "fail":
-                result[name] = found.rounded(second.judgement, _relative(error, exact))
-        elif np.any(error > claim.required * np.abs(exact)):
-            # Right, but some entries are so far off that their user may think otherwise.
-            result[name] = found.rounded(found.judgement, _relative(error, exact))
-    return result

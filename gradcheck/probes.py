@@ -81,6 +81,11 @@ class Claim:
         return replace(self, analytic=analytic, unit=unit, rounding=rounding)
 
 
+def movable(array: Floats, scale: Floats) -> Floats:
+    """Return the array, 0 in entries that bounds fix."""
+    return array if np.all(scale > 0.0) else np.where(scale > 0.0, array, 0.0)
+
+
 Kind = Literal["random", "eigen"]
 
 

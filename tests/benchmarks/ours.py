@@ -23,6 +23,7 @@ from gradcheck.probes import Claim
 from gradcheck.probing import Task
 from gradcheck.problem import Problem
 from gradcheck.rounding import known_rounding
+from gradcheck.second_look import rounded_only
 from gradcheck.verdict import outcome
 
 NAME = "gradcheck"
@@ -35,8 +36,7 @@ class Prepared:
     Attributes
     ----------
     claims: the analytic gradient of each parameter
-    again: the gradient of the same code run in float64; {} where it is the same
-    effect: the largest effect of any parameter on the loss
+    again: the gradient of the same code run in float64, where that differs by rounding only
     shared: evaluations so far
     """
 
@@ -44,7 +44,6 @@ class Prepared:
     conditions: Conditions
     claims: dict[str, Claim]
     again: dict[str, np.ndarray]
-    effect: float
     shared: int
 
 
@@ -65,12 +64,12 @@ def prepare(problem: Problem, seed: int = 0, effort: Effort = "exhaustive") -> P
     doubled = evaluator.use_double_precision()
     noise = measure_noise(evaluator, noise_directions(evaluator.original, scales, seed))
     claims = measuring._claims(task, flight, scales, noise, rounding)
+    effect = max(norm(claim.analytic * claim.scale) for claim in claims.values())
     return Prepared(
         evaluator=evaluator,
         conditions=noise.conditions(plan.comparisons),
         claims=claims,
-        again=evaluator.gradient_at({}, names) if doubled else {},
-        effect=max(norm(claim.analytic * claim.scale) for claim in claims.values()),
+        again=rounded_only(evaluator, claims, effect) if doubled else {},
         shared=evaluator.evaluations,
     )
 
@@ -87,7 +86,7 @@ def compare(prepared: Prepared, entry: Entry, bug: float) -> Measurement:
     slope = float(claim.analytic.flat[entry.position])
     verdict = _verdict(derivative, slope, claim.required)
     measured = _measurement(verdict, derivative)
-    if verdict in ("fail", "inconclusive") and prepared.again:
+    if verdict in ("fail", "inconclusive") and entry.name in prepared.again:
         return _in_double(prepared, claim, entry.position, bug, measured)
     return measured
 
@@ -109,11 +108,7 @@ def _in_double(
     prepared: Prepared, claim: Claim, position: int, bug: float, measured: Measurement
 ) -> Measurement:
     """Return the measurement once the rounding of a float32 gradient is told apart."""
-    array = prepared.again[claim.name]
-    error = np.abs(array - prepared.claims[claim.name].analytic)
-    if not np.all(error * claim.scale <= measuring.LARGEST_ROUNDING * prepared.effect):
-        return measured
-    double = _with_bug(claim.in_double(array), position, bug)
+    double = _with_bug(claim.in_double(prepared.again[claim.name]), position, bug)
     derivative = _derivative(prepared, double, position)
     verdict = _verdict(derivative, float(double.analytic.flat[position]), double.required)
     return replace(
