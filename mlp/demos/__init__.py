@@ -4,6 +4,7 @@ from mlp.demos import (
     any_depth,
     batch_norm,
     derivations,
+    descent,
     digits,
     initialisation,
     quadrants,
@@ -11,12 +12,15 @@ from mlp.demos import (
     spiral,
     steps,
     vanishing,
+    verified,
     zeros,
 )
 from mlp.demos.catalogue import Demo
 
 _ALL: tuple[Demo, ...] = (
     six_arrays.DEMO,
+    verified.DEMO,
+    descent.DEMO,
     derivations.DEMO,
     steps.DEMO,
     any_depth.DEMO,

@@ -8,6 +8,9 @@ from mlp.curves import STEP, Curve
 from mlp.training import Observer, Training
 from mlp.verification import Verifier
 
+# What a line of text may be wide.
+COLUMNS = 80
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -44,7 +47,7 @@ class Outcome:
 
     Parameters
     ----------
-    lines: of text, at most 80 columns wide.
+    lines: of text, at most COLUMNS wide.
     curves: drawn below the text, and into the file that -o names.
     figures: the numbers that matter, by name.
     across: what the horizontal axis of the curves counts.
