@@ -37,6 +37,8 @@ MOST_DIGITS_EACH = 9.0
 DIGITS_OF_COUNT = 0.3
 # Of the error of a wrong part: a rest that is not sharp enough to pass may be off by so much.
 LARGEST_REST = 1e-3
+# A repair that may be off by this part of itself is not seen to be right: nothing is left of it.
+LARGEST_RESOLUTION = 0.1
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Proof:
         error = self._untried_error(explanation, claim)
         most = DIGITS_OF_COUNT if name in self.counted else MOST_DIGITS_EACH
         digits = _digits(error, outside, list(zip(directions, probes, strict=True)), most)
-        return resolution if digits >= needed else None
+        return resolution if digits >= needed and resolution <= LARGEST_RESOLUTION else None
 
     def _directions(self, claim: Claim) -> list[Floats]:
         found = []

@@ -29,6 +29,9 @@ def _told(facts: Facts, name: str) -> Iterator[str]:
     wrong = ~sample.agrees(claimed)
     ratios = _ratios(sample.chosen(wrong), claimed)
     yield f"{np.count_nonzero(wrong):,} of {len(wrong):,} measured entries are wrong"
+    if len(wrong) and np.all(np.abs(sample.values) <= sample.error_bars):
+        yield "the loss does not change with any of them: does it read this array, or another one?"
+        return
     if len(ratios):
         kept = _telling(sample.chosen(wrong))
         sharpness = np.max(kept.error_bars / np.abs(kept.values))

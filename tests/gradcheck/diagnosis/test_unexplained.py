@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import gradcheck
 from gradcheck.diagnosis.unexplained import unexplained
 
 
@@ -120,3 +121,26 @@ def test_every_parameter_without_a_cause_has_a_finding_of_its_own(waves, errors)
         lambda true, p: {name: true[name] + p[name] ** 2 for name in true}
     )
     assert [one.parameters for one in errors(report)] == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize("effort", ["auto", "quick"])
+@pytest.mark.parametrize("seed", range(10))
+def test_of_what_the_loss_does_not_read_no_cause_is_named(seed, effort):
+    rng = np.random.default_rng(seed)
+    shape = [(4,), (4, 4), (8, 8), (3, 2, 2)][seed % 4]
+    unread = rng.normal(size=shape)
+    claimed = {
+        "unread": [rng.normal(size=shape), 3 * np.ones(shape), unread.copy(), -0.3 * unread**2][
+            seed // 4
+        ]
+    }
+    report = gradcheck.check_gradients(
+        lambda p: np.sum(p["read"] ** 2),
+        lambda p: {"read": 2 * p["read"], **claimed},
+        {"read": np.ones(3), "unread": unread},
+        effort=effort,
+        sizes={"batch": 8},
+    )
+    (found,) = [finding for finding in report.findings if finding.severity == "error"]
+    assert found.code == "GC900"
+    assert "the loss does not change with any of them" in found.evidence
