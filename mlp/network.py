@@ -77,20 +77,17 @@ class Network:
             (`mlp.verification`), and raises where one is wrong: nothing below is computed then.
             `gradcheck.layer_verifier()` makes one.
         """
-        answers = self.answers(parameters, inputs, targets, verify)
+        answers = self._answers(parameters, inputs, targets, verify)
         return dict(reversed(list(answers)))
 
-    def answers(
+    def _answers(
         self,
         parameters: NetworkParameters,
         inputs: Array,
         targets: Array,
         verify: Verifier | None = None,
     ) -> Iterator[tuple[str, LayerParameters]]:
-        """Yield the gradients of every layer's parameters with its name, the last layer first.
-
-        The parameters are those of `backward`.
-        """
+        """Yield every layer's name with the gradients of its parameters, the last layer first."""
         outputs, passes = self._passes(parameters, inputs)
         check_targets(targets, outputs)
         upstream = self.loss.gradient(outputs, targets)  # (batch, outputs)

@@ -1,8 +1,8 @@
 """Bugs in the chain of layers, each of which is right by itself: mixed up, added up, stepped."""
 
-from mlp.arrays import Array, LayerParameters, NetworkParameters
+from mlp.arrays import Array, NetworkParameters
 from mlp.faults.catalogue import rebuilds_network
-from mlp.faults.networks import TiedNetwork
+from mlp.faults.networks import ReworkedNetwork, TiedNetwork
 from mlp.faults.rebuilding import dense_layers
 from mlp.faults.twins import (
     correct,
@@ -37,144 +37,91 @@ def _caches_and_deltas(
     return dict(zip(names, caches, strict=True)), deltas
 
 
-class _AddedUpTwice(Network):
-    def backward(
-        self,
-        parameters: NetworkParameters,
-        inputs: Array,
-        targets: Array,
-        verify: Verifier | None = None,
-    ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets, verify)
-        again = super().backward(parameters, inputs, targets)
+class _AddedUpTwice(ReworkedNetwork):
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
+        again = self.plain_backward(parameters, *batch)
         for key, value in again["layer2"].items():
             gradient["layer2"][key] += value
-        return gradient
 
 
-class _BiasOfNeighbour(Network):
-    def backward(
-        self,
-        parameters: NetworkParameters,
-        inputs: Array,
-        targets: Array,
-        verify: Verifier | None = None,
-    ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets, verify)
+class _BiasOfNeighbour(ReworkedNetwork):
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
         gradient["layer2"]["bias"] = gradient["layer1"]["bias"].copy()
-        return gradient
 
 
-class _DeltaOfNeighbour(Network):
-    def backward(
-        self,
-        parameters: NetworkParameters,
-        inputs: Array,
-        targets: Array,
-        verify: Verifier | None = None,
-    ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets, verify)
-        caches, deltas = _caches_and_deltas(self, parameters, inputs, targets)
+class _DeltaOfNeighbour(ReworkedNetwork):
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
+        caches, deltas = _caches_and_deltas(self, parameters, *batch)
         gradient["layer2"]["weight"] = caches["layer2"].inputs.T @ deltas["layer1"]
-        return gradient
 
 
-class _InputsOfNeighbour(Network):
-    def backward(
-        self,
-        parameters: NetworkParameters,
-        inputs: Array,
-        targets: Array,
-        verify: Verifier | None = None,
-    ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets, verify)
-        caches, deltas = _caches_and_deltas(self, parameters, inputs, targets)
+class _InputsOfNeighbour(ReworkedNetwork):
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
+        caches, deltas = _caches_and_deltas(self, parameters, *batch)
         gradient["layer4"]["weight"] = caches["layer3"].inputs.T @ deltas["layer4"]
-        return gradient
 
 
-class _PreactivationsForInputs(Network):
-    def backward(
-        self,
-        parameters: NetworkParameters,
-        inputs: Array,
-        targets: Array,
-        verify: Verifier | None = None,
-    ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets, verify)
-        caches, deltas = _caches_and_deltas(self, parameters, inputs, targets)
+class _PreactivationsForInputs(ReworkedNetwork):
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
+        caches, deltas = _caches_and_deltas(self, parameters, *batch)
         gradient["layer2"]["weight"] = caches["layer1"].preactivation.T @ deltas["layer2"]
-        return gradient
 
 
-class _LossDerivativeInHiddenLayers(Network):
-    def backward(
-        self,
-        parameters: NetworkParameters,
-        inputs: Array,
-        targets: Array,
-        verify: Verifier | None = None,
-    ) -> NetworkParameters:
-        gradient, outputs = {}, inputs
+class _LossDerivativeInHiddenLayers(ReworkedNetwork):
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
+        outputs, targets = batch  # to begin with, the inputs
         for layer in self.layers:
             outputs, cache = layer.forward(parameters[layer.name], outputs)
             upstream = self.loss.gradient(outputs, targets)  # (batch, fan_out)
             _, gradient[layer.name] = layer.backward(cache, upstream)
-        return gradient
 
 
-class _LossAndActivationInHiddenLayers(Network):
-    def backward(
-        self,
-        parameters: NetworkParameters,
-        inputs: Array,
-        targets: Array,
-        verify: Verifier | None = None,
-    ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets, verify)
-        outputs = inputs
+class _LossAndActivationInHiddenLayers(ReworkedNetwork):
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
+        outputs, targets = batch  # to begin with, the inputs
         for layer in dense_layers(self)[:-2]:
             outputs, cache = layer.forward(parameters[layer.name], outputs)  # (batch, fan_out)
             delta = outputs * self.loss.gradient(outputs, targets)  # f(z) for f'(z)
             gradient[layer.name] = {"weight": cache.inputs.T @ delta, "bias": delta.sum(axis=0)}
-        return gradient
 
 
-class _StepBeforeSignal(Network):
-    def backward(
-        self,
-        parameters: NetworkParameters,
-        inputs: Array,
-        targets: Array,
-        verify: Verifier | None = None,
-    ) -> NetworkParameters:
+class _StepBeforeSignal(ReworkedNetwork):
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
+        inputs, targets = batch
         outputs, caches = self.forward(parameters, inputs)
         upstream = self.loss.gradient(outputs, targets)  # (batch, outputs)
-        gradients: list[tuple[str, LayerParameters]] = []
         for layer, cache in zip(reversed(dense_layers(self)), reversed(caches), strict=True):
-            _, layer_gradients = layer.backward(cache, upstream)
-            stepped = cache.weight - LEARNING_RATE * layer_gradients["weight"]
+            _, gradient[layer.name] = layer.backward(cache, upstream)
+            stepped = cache.weight - LEARNING_RATE * gradient[layer.name]["weight"]
             upstream = layer.delta(cache, upstream) @ stepped.T  # (batch, fan_in)
-            gradients.append((layer.name, layer_gradients))
-        return dict(reversed(gradients))
 
 
-class _LastMiniBatch(Network):
-    def backward(
-        self,
-        parameters: NetworkParameters,
-        inputs: Array,
-        targets: Array,
-        verify: Verifier | None = None,
-    ) -> NetworkParameters:
-        for start in range(0, len(inputs), MINI_BATCH):
-            part = slice(start, start + MINI_BATCH)
-            gradient = super().backward(parameters, inputs[part], targets[part], verify)
-            share = len(inputs[part]) / len(inputs)
-            for values in gradient.values():
-                for key in values:
-                    values[key] *= share
-        return gradient
+class _LastMiniBatch(ReworkedNetwork):
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
+        samples = len(batch[0])
+        for start in range(0, samples, MINI_BATCH):
+            part = [array[start : start + MINI_BATCH] for array in batch]
+            share = len(part[0]) / samples
+            for layer, values in self.plain_backward(parameters, *part).items():
+                gradient[layer] = {key: share * value for key, value in values.items()}
 
 
 class _EveryLayerOnce(TiedNetwork):

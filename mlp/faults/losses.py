@@ -4,7 +4,14 @@ import numpy as np
 
 from mlp.arrays import Array, NetworkParameters
 from mlp.faults.catalogue import rebuilds_network
-from mlp.faults.networks import STRENGTH, PenalisedNetwork, Penalty, magnitudes, squares
+from mlp.faults.networks import (
+    STRENGTH,
+    PenalisedNetwork,
+    Penalty,
+    ReworkedNetwork,
+    magnitudes,
+    squares,
+)
 from mlp.faults.rebuilding import with_loss_gradient
 from mlp.faults.twins import (
     correct,
@@ -15,7 +22,6 @@ from mlp.faults.twins import (
 )
 from mlp.losses import half_mean_squared_norm_gradient, log_softmax
 from mlp.network import Network
-from mlp.verification import Verifier
 
 EVERY = parameters_of("layer1", "layer2", "layer3")
 WEIGHTS = {"layer1.weight", "layer2.weight", "layer3.weight"}
@@ -83,18 +89,12 @@ def _with_penalty(network: Network, penalty: Penalty) -> Network:
     return PenalisedNetwork(network.layers, network.loss, penalty)
 
 
-class _DecayInBackward(Network):
-    def backward(
-        self,
-        parameters: NetworkParameters,
-        inputs: Array,
-        targets: Array,
-        verify: Verifier | None = None,
-    ) -> NetworkParameters:
-        gradient = super().backward(parameters, inputs, targets, verify)
-        for layer in self.layers:
-            gradient[layer.name]["weight"] += DECAY * parameters[layer.name]["weight"]
-        return gradient
+class _DecayInBackward(ReworkedNetwork):
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
+        for layer, values in parameters.items():
+            gradient[layer]["weight"] += DECAY * values["weight"]
 
 
 @rebuilds_network(correct_ridge, wrong=WEIGHTS, causes={"missing_regularisation"})

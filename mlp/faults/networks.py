@@ -137,8 +137,36 @@ def magnitudes_gradient(weight: Array) -> Array:
     return gradient
 
 
+class ReworkedNetwork(Network):
+    """A network whose loop does something to the gradients that its layers have returned."""
+
+    def backward(
+        self,
+        parameters: NetworkParameters,
+        inputs: Array,
+        targets: Array,
+        verify: Verifier | None = None,
+    ) -> NetworkParameters:
+        """Return the gradients of the layers, which are verified, as the loop reworks them."""
+        gradient = super().backward(parameters, inputs, targets, verify)
+        self.rework(gradient, parameters, inputs, targets)
+        return gradient
+
+    def plain_backward(
+        self, parameters: NetworkParameters, inputs: Array, targets: Array
+    ) -> NetworkParameters:
+        """Return the gradients of the layers as they are."""
+        return super().backward(parameters, inputs, targets)
+
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
+        """Change the gradient in place; the batch is (inputs, targets)."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, eq=False)
-class PenalisedNetwork(Network):
+class PenalisedNetwork(ReworkedNetwork):
     """A network whose loss has a penalty on every weight, and none on biases."""
 
     penalty: Penalty
@@ -150,20 +178,12 @@ class PenalisedNetwork(Network):
             loss = loss + self.penalty.value(parameters[layer.name]["weight"])
         return loss
 
-    def backward(
-        self,
-        parameters: NetworkParameters,
-        inputs: Array,
-        targets: Array,
-        verify: Verifier | None = None,
-    ) -> NetworkParameters:
-        """Return the gradient of the loss with its penalties."""
-        gradient = super().backward(parameters, inputs, targets, verify)
-        for layer in self.layers:
-            gradient[layer.name]["weight"] += self.penalty.gradient(
-                parameters[layer.name]["weight"]
-            )
-        return gradient
+    def rework(
+        self, gradient: NetworkParameters, parameters: NetworkParameters, *batch: Array
+    ) -> None:
+        """Add the gradients of the penalties."""
+        for layer, values in parameters.items():
+            gradient[layer]["weight"] += self.penalty.gradient(values["weight"])
 
 
 class TiedNetwork(Network):
@@ -185,7 +205,7 @@ class TiedNetwork(Network):
             layer: {key: np.zeros_like(value) for key, value in values.items()}
             for layer, values in self.parameters.items()
         }
-        for name, contribution in self.answers(parameters, inputs, targets, verify):
+        for name, contribution in self._answers(parameters, inputs, targets, verify):
             for key, value in contribution.items():
                 gradient[name][key] += value
         return gradient
