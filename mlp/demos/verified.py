@@ -28,15 +28,16 @@ def run(settings: Settings) -> Outcome:
         "",
         *told,
         "",
-        "Every answer was moved along random directions and held. Now layer2 forgets",
-        "the derivative of its sigmoid: layer3 is right, and layer1 is never asked.",
+        "Parameters and inputs were moved along random directions: every answer holds.",
+        "Now layer2 forgets the derivative of its sigmoid. The pass stops there, and",
+        "never asks layer1.",
         "",
         *until,
         "",
         *(part for line in raised for part in _folded(line)),
     ]
-    lengths: dict[str, float] = {"raised if right": len(nothing), "raised if wrong": len(raised)}
-    return Outcome(tuple(lines), figures=lengths)
+    raising: dict[str, float] = {"raised if right": bool(nothing), "raised if wrong": bool(raised)}
+    return Outcome(tuple(lines), figures=raising)
 
 
 def _folded(line: str) -> list[str]:
