@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -77,15 +78,18 @@ def _network(evaluator: Evaluator, found: Measurements, asker: Asker) -> tuple[L
     if problem.network is None:
         return ()
     parameters = {name: a.astype(np.float64) for name, a in evaluator.original.items()}
-    layers = getattr(problem.network, "layers", None) or [None]
-    source = f"{getattr(layers[0], 'name', '')}.{INPUTS}"
-    if len(problem.args) == 2:
-        inputs, targets, source = *problem.args, ""
-    elif not problem.args and source in parameters:
-        inputs, targets = parameters[source], None
-    else:
+    source = "" if problem.args else _parameter_of_inputs(problem.network)
+    data = (parameters[source], None) if source in parameters else tuple(problem.args)
+    if len(data) != 2:
         return ()
+    inputs, targets = data
     loss = float(found.noise.value)
     return network_facts(
         problem.network, parameters, inputs, targets, loss, source=source, asker=asker
     )
+
+
+def _parameter_of_inputs(network: Any) -> str:
+    """Return what a parameter would be called that holds the inputs of a network; "" for none."""
+    names = [getattr(layer, "name", "") for layer in getattr(network, "layers", ())]
+    return f"{names[0]}.{INPUTS}" if names else ""

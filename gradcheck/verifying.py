@@ -120,14 +120,15 @@ def layer_verifier(
         sum(u * change of the outputs) = sum(gradient * perturbation)
 
     has to hold within the error bar, as the perturbation becomes small. When all is undone, the
-    loss has to be exactly what it was. `mlp.network.Network.backward(..., verify=)` and
+    loss is asked for once more: where it is not exactly what it was, the report has a note (GC108)
+    that ``print(verifier)`` shows. `mlp.network.Network.backward(..., verify=)` and
     `mlp.training.train(..., verify=)` take such a function; in a backward pass of your own, call it
     with the problem of a layer before you go on to the one below. What can be neither confirmed nor
     refuted is let through, and told of by ``print(verifier)``.
 
     Parameters
     ----------
-    perturbations: random directions per parameter, at least
+    perturbations: random directions per parameter, at least; 2 or more
     options: as in `check_gradients`, with `effort` "quick" by default; `only` and `exclude` hold
         for the problems that have such names; `seed` is that of the first check of a problem, and
         grows by 1 with every further one, so that other directions are taken

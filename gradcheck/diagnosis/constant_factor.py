@@ -37,7 +37,7 @@ def constant_factor(facts: Facts) -> Iterator[Explanation]:
             tries=found.tries,
             fitted=found.is_fitted,
             also=tuple(others),
-            alternatives=_alternatives(found, facts.analytic[name].ndim),
+            alternatives=tuple(_alternatives(facts, name, found)),
         )
 
 
@@ -55,16 +55,19 @@ def same_factor(facts: Facts, known: Sequence[Explanation]) -> Iterator[Explanat
                 yield replace(one, repaired={name: array}, tries=len(factors), fitted=False)
 
 
-def _alternatives(found: Scaled, rank: int) -> tuple[str, ...]:
-    slugs = []
+def _alternatives(facts: Facts, name: str, found: Scaled) -> Iterator[str]:
     if found.constant is not None and found.constant.origin and not found.constant.is_size:
-        slugs.append(BATCH_SIZE_FACTOR.slug)
+        yield BATCH_SIZE_FACTOR.slug
     if found.factor == 2.0:
-        slugs.append(ACCUMULATED_TWICE.slug)
-    if abs(found.factor) == ONE_OVER_SIGMOID_SLOPE:
-        slugs.append(MISSING_ACTIVATION_DERIVATIVE.slug)
+        yield ACCUMULATED_TWICE.slug
+    if found.factor == ONE_OVER_SIGMOID_SLOPE and _has_layers(facts):
+        yield MISSING_ACTIVATION_DERIVATIVE.slug
     if found.matches in (BATCH, f"1/{BATCH}"):
-        slugs.append(BATCH_REDUCTION.slug)
-    if found.matches == f"1/{BATCH}" and rank <= 1:
-        slugs.append(BIAS_NOT_SUMMED.slug)
-    return tuple(slugs)
+        yield BATCH_REDUCTION.slug
+    if found.matches == f"1/{BATCH}" and facts.analytic[name].ndim <= 1:
+        yield BIAS_NOT_SUMMED.slug
+
+
+def _has_layers(facts: Facts) -> bool:
+    """Return whether there are matrices enough for one layer to come after another."""
+    return sum(array.ndim == 2 for array in facts.parameters.values()) >= 2

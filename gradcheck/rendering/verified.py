@@ -19,6 +19,8 @@ TITLES: Row = ("layer", "verdict", "probes", "error/bar", "verified to", "evalua
 WIDTHS = (18, 12, 6, 9, 11, 11)
 GAP = "  "
 REASONS = 2
+# The finding on a loss that is another one when all perturbations are undone.
+CHANGED = "nondeterministic_loss"
 
 
 class Verified(Protocol):
@@ -39,7 +41,7 @@ def render_verified(verifier: Verified) -> str:
     if verifier.reports:
         lines += [_line(TITLES)]
         lines += [_line(_row(name, report)) for name, report in verifier.reports.items()]
-    lines += [*_total(verifier), *_undecided(verifier)]
+    lines += [*_total(verifier), *_undecided(verifier), *_changed(verifier)]
     lines += [
         f"not verified: {wording.printable(name)} ({wording.printable(reason)})"
         for name, reason in verifier.unverified.items()
@@ -97,6 +99,14 @@ def _total(verifier: Verified) -> Iterator[str]:
     evaluations = wording.plural(verifier.evaluations, "evaluation")
     calls = wording.plural(verifier.gradient_calls, "gradient call")
     yield f"took {evaluations}, {calls}, {wording.duration(verifier.seconds)}"
+
+
+def _changed(verifier: Verified) -> Iterator[str]:
+    """Yield for every layer that did not come back to what it was how far it was off."""
+    for name, report in verifier.reports.items():
+        for finding in report.findings:
+            if finding.slug == CHANGED:
+                yield f"changed: {wording.layer_title(name)} ({finding.evidence})"
 
 
 def _undecided(verifier: Verified) -> Iterator[str]:

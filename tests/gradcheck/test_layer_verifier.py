@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -166,6 +167,7 @@ def test_an_answer_that_does_not_come_back_is_told(layer, upstream):
     (finding,) = [f for f in report.findings if f.slug == "nondeterministic_loss"]
     assert "it is off by 1.0e-03" in finding.evidence
     assert report.verdict != "fail"
+    assert re.search(r"^changed: counting \(back at .* off by 1.0e-03\)$", str(verify), re.M)
 
 
 def test_what_is_undecided_is_let_through_and_remembered(layer, upstream):
