@@ -137,9 +137,9 @@ def measurement_findings(
         for code, names, phrase in groups
         if names
     ]
-    rounded = tuple(name for name, found in measured.items() if found.is_rounding)
-    if rounded:
-        evidence = f"float32 rounding in {', '.join(rounded)}: the same code in float64 is right"
+    for reason in sorted({found.rounding for found in measured.values() if found.rounding}):
+        rounded = tuple(name for name, found in measured.items() if found.rounding == reason)
+        evidence = f"float32 rounding in {', '.join(rounded)}: {reason}"
         findings.append(codes.LIMITED_BY_PRECISION.finding(evidence, rounded))
     if late := {name: found for name, found in measured.items() if found.out_of_time}:
         listed = ", ".join([_how_far(found) for found in late.values()][:MOST_LISTED])

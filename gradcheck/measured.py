@@ -23,7 +23,8 @@ class Measured:
     Attributes
     ----------
     directions: those of the probes, in the same order
-    is_rounding: the comparisons disagree only by the rounding of float32
+    rounding: why the comparisons are taken to disagree only by the rounding of float32; "" where
+        they are not
     certificate: of the complex step, where that was used
     out_of_time: not all that was planned could be measured
     planned: how many probes were to be measured, and how many entries
@@ -36,7 +37,7 @@ class Measured:
     entries: tuple[EntryMeasurement, ...]
     judgement: Judgement
     directions: tuple[Floats, ...] = ()
-    is_rounding: bool = False
+    rounding: str = ""
     certificate: Certificate | None = None
     out_of_time: bool = False
     planned: tuple[int, int] = (0, 0)
@@ -78,10 +79,10 @@ class Measured:
             if np.any(mask & ~compared):
                 yield mask
 
-    def rounded(self, judgement: Judgement, error: float) -> Measured:
-        """Return the same measurements under the judgement of the float64 gradient.
+    def rounded(self, judgement: Judgement, error: float, reason: str) -> Measured:
+        """Return the same measurements under the judgement of a second look, and why.
 
         The gradient as it is given is good to its rounding `error` only, relative to its norm.
         """
         resolution = max(judgement.resolution or 0.0, error)
-        return replace(self, judgement=replace(judgement, resolution=resolution), is_rounding=True)
+        return replace(self, judgement=replace(judgement, resolution=resolution), rounding=reason)

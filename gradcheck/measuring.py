@@ -89,10 +89,8 @@ def _all_measured(
     conditions = noise.conditions(task.plan.comparisons)
     probed = {name: probe_parameter(task, conditions, claim) for name, claim in claims.items()}
     measured = {name: _measure(task, conditions, probed[name], effect) for name in claims}
-    if doubled:
-        measure = partial(_measured_alone, task, conditions, effect)
-        measured = without_rounding(task.evaluator, measured, effect, measure)
-    return measured
+    measure = partial(_measured_alone, task, conditions, effect)
+    return without_rounding(task.evaluator, measured, effect, measure, doubled)
 
 
 def _scales(task: Task, flight: Preflight) -> dict[str, Floats]:

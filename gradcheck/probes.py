@@ -80,6 +80,10 @@ class Claim:
         rounding = self.rounding * (unit / self.unit)
         return replace(self, analytic=analytic, unit=unit, rounding=rounding)
 
+    def rounded_more(self, rounding: Floats) -> Claim:
+        """Return the same claim, each entry of which may be rounded by so much more."""
+        return replace(self, rounding=self.rounding + rounding)
+
 
 def movable(array: Floats, scale: Floats) -> Floats:
     """Return the array, 0 in entries that bounds fix."""

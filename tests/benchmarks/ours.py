@@ -23,7 +23,7 @@ from gradcheck.probes import Claim
 from gradcheck.probing import Task
 from gradcheck.problem import Problem
 from gradcheck.rounding import known_rounding
-from gradcheck.second_look import rounded_only
+from gradcheck.second_look import rounded_only, with_possible_rounding
 from gradcheck.verdict import outcome
 
 NAME = "gradcheck"
@@ -37,6 +37,7 @@ class Prepared:
     ----------
     claims: the analytic gradient of each parameter
     again: the gradient of the same code run in float64, where that differs by rounding only
+    wider: the claims of code that has float32 only, as inexact as saturated units may make them
     shared: evaluations so far
     """
 
@@ -44,6 +45,7 @@ class Prepared:
     conditions: Conditions
     claims: dict[str, Claim]
     again: dict[str, np.ndarray]
+    wider: dict[str, Claim]
     shared: int
 
 
@@ -65,11 +67,13 @@ def prepare(problem: Problem, seed: int = 0, effort: Effort = "exhaustive") -> P
     noise = measure_noise(evaluator, noise_directions(evaluator.original, scales, seed))
     claims = measuring._claims(task, flight, scales, noise, rounding)
     effect = max(norm(claim.analytic * claim.scale) for claim in claims.values())
+    again = rounded_only(evaluator, claims, effect) if doubled else {}
     return Prepared(
         evaluator=evaluator,
         conditions=noise.conditions(plan.comparisons),
         claims=claims,
-        again=rounded_only(evaluator, claims, effect) if doubled else {},
+        again=again,
+        wider=with_possible_rounding(evaluator, claims, again if doubled else None),
         shared=evaluator.evaluations,
     )
 
@@ -86,9 +90,14 @@ def compare(prepared: Prepared, entry: Entry, bug: float) -> Measurement:
     slope = float(claim.analytic.flat[entry.position])
     verdict = _verdict(derivative, slope, claim.required)
     measured = _measurement(verdict, derivative)
-    if verdict in ("fail", "inconclusive") and entry.name in prepared.again:
-        return _in_double(prepared, claim, entry.position, bug, measured)
-    return measured
+    if verdict == "fail" and entry.name in prepared.wider:
+        second = _with_bug(prepared.wider[entry.name], entry.position, bug)
+    elif verdict in ("fail", "inconclusive") and entry.name in prepared.again:
+        exact = claim.in_double(prepared.again[entry.name])
+        second = _with_bug(exact, entry.position, bug)
+    else:
+        return measured
+    return _looked_at_again(prepared, second, entry.position, measured)
 
 
 def every_entry(problem: Problem, seed: int = 0) -> Iterator[tuple[str, int, float, Measurement]]:
@@ -104,13 +113,12 @@ def every_entry(problem: Problem, seed: int = 0) -> Iterator[tuple[str, int, flo
             yield name, position, entry.analytic, _measurement(verdict, entry.derivative)
 
 
-def _in_double(
-    prepared: Prepared, claim: Claim, position: int, bug: float, measured: Measurement
+def _looked_at_again(
+    prepared: Prepared, claim: Claim, position: int, measured: Measurement
 ) -> Measurement:
     """Return the measurement once the rounding of a float32 gradient is told apart."""
-    double = _with_bug(claim.in_double(prepared.again[claim.name]), position, bug)
-    derivative = _derivative(prepared, double, position)
-    verdict = _verdict(derivative, float(double.analytic.flat[position]), double.required)
+    derivative = _derivative(prepared, claim, position)
+    verdict = _verdict(derivative, float(claim.analytic.flat[position]), claim.required)
     return replace(
         measured,
         verdict=measured.verdict if verdict == "fail" else verdict,

@@ -94,6 +94,67 @@ def test_networks_in_float32_are_never_accused_however_saturated(scale):
     assert accused(lambda seed: random_network(seed, scale), range(60)) == []
 
 
+def float32_inside(problem):
+    """The problem in float64, as is its loss, with a gradient that computes in float32."""
+
+    def gradient(parameters, *args):
+        return problem.gradient(cast(parameters, np.float32), *(cast(a, np.float32) for a in args))
+
+    return replace(in_precision(problem, np.float64), gradient=gradient, network=None)
+
+
+def in_place(problem):
+    """The problem as an object that holds its own arrays in float32."""
+    live = {name: array.copy() for name, array in problem.parameters.items()}
+    return Problem(
+        lambda: problem.loss(live, *problem.args),
+        lambda: problem.gradient(live, *problem.args),
+        live,
+        in_place=True,
+    )
+
+
+@pytest.mark.parametrize("alone", [float32_inside, in_place])
+@pytest.mark.parametrize("spread", SPREADS)
+def test_saturated_code_that_cannot_run_in_float64_is_not_accused_either(alone, spread):
+    verdicts = Counter(check(alone(saturated(seed, spread))).verdict for seed in range(8))
+    assert verdicts["fail"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alone", [float32_inside, in_place])
+@pytest.mark.parametrize("spread", SPREADS)
+def test_saturated_code_that_cannot_run_in_float64_is_hardly_ever_accused(alone, spread):
+    verdicts = Counter(check(alone(saturated(seed, spread))).verdict for seed in range(80))
+    assert verdicts["fail"] <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [1, 10, 100])
+def test_networks_whose_gradient_computes_in_float32_are_rarely_accused(scale):
+    problems = [float32_inside(random_network(seed, scale)) for seed in range(60)]
+    verdicts = Counter(check(problem).verdict for problem in problems)
+    assert verdicts["fail"] <= 6, verdicts
+
+
+@pytest.mark.parametrize("alone", [float32_inside, in_place])
+def test_a_layer_that_is_not_saturated_still_fails_beside_one_that_is(alone):
+    problem = saturated(0, 0.0)
+
+    def slipped(parameters, *args):
+        found = problem.gradient(parameters, *args)
+        return found | {"V": found["V"] * np.float32(1.1)}
+
+    found = check(alone(replace(problem, gradient=slipped)))
+    assert failing(found) == {"V"}
+
+
+def test_what_saturated_units_may_make_is_said_to_be_that():
+    report = check(float32_inside(saturated(0, 0.0)))
+    (finding,) = [f for f in report.findings if "saturated units" in f.evidence]
+    assert (finding.slug, finding.parameters) == ("limited_by_precision", ("W",))
+
+
 def test_rounding_that_is_all_there_is_of_a_gradient_is_a_note():
     problem = saturated(7, 10)
     report = check(problem)
@@ -160,6 +221,17 @@ def test_what_cannot_be_compared_elsewhere_may_be_rounding():
     def gradient(x):
         if not np.allclose(x, POINT):
             raise ValueError("elsewhere")
+        return (3 if x.dtype == np.float32 else 2) * x
+
+    assert check_gradients(square_sum, gradient, POINT).verdict == "pass"
+
+
+@pytest.mark.parametrize("elsewhere", [np.zeros(3), np.array([np.inf, np.nan])])
+@pytest.mark.parametrize("is_narrow", [True, False])
+def test_what_makes_no_sense_elsewhere_says_nothing(elsewhere, is_narrow):
+    def gradient(x):
+        if not np.allclose(x, POINT, rtol=0.1) and (x.dtype == np.float32) == is_narrow:
+            return elsewhere
         return (3 if x.dtype == np.float32 else 2) * x
 
     assert check_gradients(square_sum, gradient, POINT).verdict == "pass"
