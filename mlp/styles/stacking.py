@@ -12,12 +12,12 @@ Goodfellow, Bengio & Courville (2016), Deep Learning, sections 6.5.4 and 8.3.1.
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from mlp.activations import Activation, leaky_relu
-from mlp.arrays import Array, NetworkParameters, Scalar
+from mlp.arrays import Array, LayerParameters, NetworkParameters, Scalar
 from mlp.initialisers import he_normal
 from mlp.losses import Loss, mean_squared_error
 from mlp.problem import Problem
@@ -58,20 +58,24 @@ class Layer:
         """Return f(z)."""
         return self.activation.function(self.preactivation(x))  # (outs, 1)
 
-    def backward(self, x: Array, upstream: Array) -> tuple[Array, Array, Array]:
-        """Return dL/dx, dL/dW and dL/db from the upstream dL/da.
+    def backward(self, x: Array, upstream: Array) -> tuple[Array, LayerParameters]:
+        """Return dL/dx and the gradients of weight and bias, from the upstream dL/da.
 
-        In z_j = sum_i W_ji x_i + b_j, the bias b_j moves z_j by as much as itself, W_ji by x_i
-        times as much, and x_i moves every z_j by W_ji times as much:
+        With delta = dL/dz: a unit reaches the loss through its a_j = f(z_j) alone. In
+        z_j = sum_i W_ji x_i + b_j, the entry W_ji and b_j act on unit j alone, x_i acts on all.
 
-            dL/db_j  = dL/dz_j = dL/da_j f'(z_j)
-            dL/dW_ji = dL/db_j x_i              so  dL/dW = dL/db x^T
-            dL/dx_i  = sum_j W_ji dL/db_j       so  dL/dx = W^T dL/db
+            delta_j  = dL/da_j f'(z_j)
+            dL/dW_ji = delta_j x_i              so  dL/dW = delta x^T
+            dL/db_j  = delta_j                  so  dL/db = delta
+            dL/dx_i  = sum_j W_ji delta_j       so  dL/dx = W^T delta
         """
-        db = upstream * self.activation.derivative(self.preactivation(x))  # (outs, 1)
-        dW = db @ x.T  # (outs, 1) @ (1, ins)
-        dx = self.weight.T @ db  # (ins, outs) @ (outs, 1)
-        return dx, dW, db
+        delta = upstream * self.activation.derivative(self.preactivation(x))  # (outs, 1)
+        gradients = {
+            "weight": delta @ x.T,  # (outs, 1) @ (1, ins)
+            "bias": delta,  # (outs, 1)
+        }
+        input_gradient = self.weight.T @ delta  # (ins, outs) @ (outs, 1)
+        return input_gradient, gradients
 
 
 class NeuralNetwork:
@@ -111,9 +115,7 @@ class NeuralNetwork:
         ins = self.layers[0].ins
         if x.ndim != 2 or len(x) != ins:
             raise ValueError(f"x must have shape ({ins}, samples), got {x.shape}")
-        for layer in self.layers:
-            x = layer.forward(x)
-        return x
+        return self._signals(x)[-1]
 
     def loss_value(self, x: Array, t: Array) -> Scalar:
         """Return the loss of one sample x (ins, 1) with the target t (outs, 1)."""
@@ -127,15 +129,13 @@ class NeuralNetwork:
         into dL/dx at its input, which is the output of the layer below.
         """
         self._check_sample(x, t)
-        xs = [x]
-        for layer in self.layers:
-            xs.append(layer.forward(xs[-1]))
-        dx = self.loss.gradient(xs.pop(), t)  # (outs, 1)
-        slopes = []
-        for layer, layer_x in zip(reversed(self.layers), reversed(xs), strict=True):
-            dx, dW, db = layer.backward(layer_x, dx)
-            slopes.append({"weight": dW, "bias": db})
-        return {f"layer{n}": slope for n, slope in enumerate(reversed(slopes), start=1)}
+        *inputs, outputs = self._signals(x)  # (ins, 1) of every layer, (outs, 1) of the last
+        upstream = self.loss.gradient(outputs, t)  # (outs, 1)
+        gradients = []
+        for position in reversed(range(len(self.layers))):
+            upstream, own = self.layers[position].backward(inputs[position], upstream)
+            gradients.append(own)
+        return dict(zip(self.parameters, reversed(gradients), strict=True))
 
     def train(self, x: Array, t: Array) -> None:
         """Take a step down the gradient of one sample's loss.
@@ -147,6 +147,10 @@ class NeuralNetwork:
         for layer, slopes in zip(self.layers, gradient.values(), strict=True):
             layer.weight -= self.learning_rate * slopes["weight"]
             layer.bias -= self.learning_rate * slopes["bias"]
+
+    def _signals(self, x: Array) -> list[Array]:
+        """Return x and what every layer makes of it, the outputs last."""
+        return list(accumulate(self.layers, lambda signal, layer: layer.forward(signal), initial=x))
 
     def _check_sample(self, x: Array, t: Array) -> None:
         """Raise ValueError unless x and t are columns of the right heights."""
