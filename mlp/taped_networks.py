@@ -1,7 +1,8 @@
 """The gradient of any chain of dense layers by the tape: a second opinion on its backward pass.
 
-Of a network only the way forward is taken, and that by name: no derivative that its layers, its
-activations or its loss may have is called.
+A network's way forward is written once more, in operations of the tape: its dense layers here, its
+activations and its loss looked up by their names. None of its own functions is called, and so no
+derivative of theirs is trusted.
 
 Examples
 --------
@@ -90,6 +91,8 @@ def softmax_cross_entropy(y: Variable, t: Array) -> Variable:
     return -(log_p * t).sum() / len(t)
 
 
+# Names of the parameters that take part in the way forward of a dense layer.
+DENSE = {"weight", "bias"}
 ACTIVATIONS: dict[str, Callable[..., Variable]] = {
     "sigmoid": sigmoid,
     "tanh": tanh,
@@ -107,8 +110,16 @@ LOSSES: dict[str, Callable[..., Variable]] = {
 
 def _activation(layer: Layer) -> Callable[..., Variable]:
     """Return the activation of a dense layer, for variables."""
-    if not isinstance(layer, Dense) or not set(layer.parameters) <= {"weight", "bias"}:
-        raise ValueError(f"layers must be dense, with weight and bias, got {layer.name!r}")
+    is_plain = all(
+        getattr(type(layer), method, None) is getattr(Dense, method)
+        for method in ("preactivation", "forward")
+    )
+    # A parameter besides these would take part in z in a way that is not written here.
+    if not isinstance(layer, Dense) or not is_plain or not set(layer.parameters) <= DENSE:
+        raise ValueError(
+            "layers must be dense, with weight, bias and the plain forward pass, "
+            f"got {layer.name!r}, a {type(layer).__name__}"
+        )
     return _known("activation", layer.activation.name, ACTIVATIONS)
 
 

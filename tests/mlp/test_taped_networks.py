@@ -153,6 +153,61 @@ def small_network(activation=activations.sigmoid, loss=losses.sum_of_squares):
     return Network((Dense("only", activation, {"weight": np.ones((3, 2))}),), loss)
 
 
+class Doubled(Dense):
+    """A dense layer whose pre-activations are twice as large."""
+
+    def preactivation(self, parameters, inputs):
+        return 2 * super().preactivation(parameters, inputs)
+
+
+class Residual(Dense):
+    """A dense layer that adds its inputs to its outputs."""
+
+    def forward(self, parameters, inputs):
+        outputs, cache = super().forward(parameters, inputs)
+        return outputs + inputs, cache
+
+
+class OwnBackward(Dense):
+    """A dense layer that goes forward as any other."""
+
+    def backward(self, cache, upstream):
+        raise AssertionError
+
+
+class Gained(Dense):
+    """A dense layer with a parameter that its passes do not ask for."""
+
+    def __post_init__(self):
+        pass
+
+
+@pytest.mark.parametrize("kind", [Doubled, Residual])
+def test_a_dense_layer_that_goes_forward_in_another_way_is_refused(kind):
+    layer = kind("own", activations.tanh, {"weight": np.eye(3)})
+    with pytest.raises(ValueError, match=f"layers must be dense.*got 'own', a {kind.__name__}"):
+        taped_gradient(Network((layer,), losses.sum_of_squares))
+
+
+def test_a_dense_layer_with_another_parameter_is_refused():
+    layer = Gained("own", activations.tanh, {"weight": np.eye(3), "gain": np.ones(3)})
+    with pytest.raises(ValueError, match=r"layers must be dense.*got 'own', a Gained"):
+        taped_gradient(Network((layer,), losses.sum_of_squares))
+
+
+def test_a_dense_layer_with_another_way_back_is_taped_as_any_other():
+    rng = np.random.default_rng(0)
+    parameters = {"own": {"weight": rng.standard_normal((3, 3))}}
+    data = rng.standard_normal((2, 5, 3))
+    by_tape = [
+        taped_gradient(
+            Network((kind("own", activations.tanh, parameters["own"]),), losses.sum_of_squares)
+        )(parameters, *data)
+        for kind in (Dense, OwnBackward)
+    ]
+    np.testing.assert_equal(*by_tape)
+
+
 def test_an_unknown_activation_or_loss_is_named():
     swish = activations.Activation("swish", activations.tanh_function, activations.tanh_derivative)
     with pytest.raises(ValueError, match=r"activation must be one of .*tanh.*, got 'swish'"):
