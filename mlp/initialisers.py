@@ -42,7 +42,7 @@ def xavier_normal(rng: np.random.Generator, fan_in: int, fan_out: int) -> Array:
 
 
 def he_normal(rng: np.random.Generator, fan_in: int, fan_out: int) -> Array:
-    """Return normal weights with variance 2 / fan_in: a ReLU loses half of the variance.
+    """Return normal weights with variance 2 / fan_in: a ReLU loses half of the mean square.
 
     References
     ----------

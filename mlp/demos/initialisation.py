@@ -1,9 +1,25 @@
 """Initial weights: which keep the signals alive, on the way up and on the way back.
 
-A pre-activation z_j = sum_i x_i W_ij of n inputs has the variance n var(W) mean(x**2), and so has
-dL/dx_i = sum_j delta_j W_ij with the number of outputs. Small weights shrink the signals in every
-layer, large ones blow them up or drive the units to where they are flat; through ten layers the
-factor is taken to the tenth power.
+What a network can tell samples apart by is how its signals vary over them. Up, through n inputs x
+with z_j = sum_i x_i W_ij, and weights drawn independently with mean 0,
+
+    var z_j = sum_ik W_ij W_kj cov(x_i, x_k)    over the samples
+            = n var(W) var(x)                   on average over the weights: only i = k is left
+
+where var(x) is averaged over the inputs. What all samples share is no part of it. Of var z, the
+activation hands on at most the part that is the square of its steepest slope: all in a tanh, a
+sixteenth in a sigmoid. A ReLU hands on half of the mean of z**2, but some of that half is shared.
+Back, from m units with dL/dx_i = sum_j delta_j W_ij and delta = dL/dz, on average
+
+    mean (dL/dx_i)**2 = m var(W) mean(delta**2)
+
+Small weights shrink the signals in every layer, large ones blow them up or drive the units to where
+they are flat; through ten layers the factor is taken to the tenth power.
+
+References
+----------
+Glorot & Bengio (2010), Understanding the difficulty of training deep feedforward neural networks,
+section 4.2.1.
 """
 
 from collections.abc import Sequence
