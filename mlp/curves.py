@@ -9,6 +9,13 @@ from xml.sax.saxutils import escape
 WIDTH, HEIGHT = 64, 14
 # Of a drawing as SVG, in pixels, and the room around it for title, numbers and names.
 SVG_WIDTH, SVG_HEIGHT, MARGIN = 640, 380, 66
+# Letters of the title and of all else, and how far below their middle the line is that they are on.
+TITLE_LETTERS, LETTERS, MIDDLE = 16, 13, 4
+# How far down the title is; how far the words above the axes and the numbers to the left are from
+# them, and below them the ends of the notches, the numbers, and what they count.
+TITLE, ABOVE, BESIDE, NOTCH, NUMBER, COUNTED = 28, 10, 8, 5, 19, 38
+# Of the legend: height of a row, the bar in a curve's colour, and from where on its name is.
+ROW, BAR_WIDTH, BAR_HEIGHT, NAMED = 20, 18, 4, 26
 COLOURS = ("#0b6e99", "#c2410c", "#3f7d20", "#7e22ce", "#525252")
 INK, GRID = "#404040", "#e5e5e5"
 MARKS = "*o+x#"
@@ -35,8 +42,12 @@ class Curve:
 
     def __post_init__(self) -> None:
         """Check that every value is a finite number, and that there is one."""
-        if not self.values or not all(math.isfinite(value) for value in self.values):
-            raise ValueError(f"values of curve {self.name!r} must be finite, and one at least")
+        wrong = [repr(value) for value in self.values if not math.isfinite(value)]
+        if wrong or not self.values:
+            raise ValueError(
+                f"values of curve {self.name!r} must be finite, and one at least, "
+                f"got {wrong[0] if wrong else 'none'}"
+            )
 
 
 @dataclass(frozen=True)
@@ -138,18 +149,23 @@ def draw_svg(curves: Sequence[Curve], title: str, across: str = STEP) -> str:
     """
     axes = _axes(curves)
     drawn = list(zip(curves, _cycled(COLOURS, len(curves)), strict=True))
-    height = SVG_HEIGHT + 20 * len(curves)
+    height = SVG_HEIGHT + ROW * len(curves)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SVG_WIDTH} {height}" '
-        f'width="{SVG_WIDTH}" height="{height}" font-family="sans-serif" font-size="13" '
+        f'width="{SVG_WIDTH}" height="{height}" font-family="sans-serif" font-size="{LETTERS}" '
         f'fill="{INK}" role="img">',
         f"<title>{escape(title)}</title>",
         f'<rect width="{SVG_WIDTH}" height="{height}" fill="#ffffff"/>',
-        f'<text x="{MARGIN}" y="28" font-size="16" font-weight="bold">{escape(title)}</text>',
+        f'<text x="{MARGIN}" y="{TITLE}" font-size="{TITLE_LETTERS}" font-weight="bold">'
+        f"{escape(title)}</text>",
         *(_level(axes, value) for value in axes.levels()),
         *(_position(axes, position) for position in _round_numbers(0, axes.last, whole=True)),
-        _label(SVG_WIDTH / 2, SVG_HEIGHT - MARGIN + 38, across, "middle"),
-        *([_label(MARGIN, MARGIN - 10, "logarithmic axis", "start")] if axes.logarithmic else []),
+        _label(SVG_WIDTH / 2, SVG_HEIGHT - MARGIN + COUNTED, across, "middle"),
+        *(
+            [_label(MARGIN, MARGIN - ABOVE, "logarithmic axis", "start")]
+            if axes.logarithmic
+            else []
+        ),
         *(_line(curve, axes, colour) for curve, colour in reversed(drawn)),
         *(_legend(place, curve, colour) for place, (curve, colour) in enumerate(drawn)),
         "</svg>",
@@ -161,15 +177,15 @@ def _level(axes: _Axes, value: float) -> str:
     """Return a line across the drawing at a value, with its number."""
     y = _y(axes, value)
     return f'<path d="M{MARGIN} {y:.1f}H{SVG_WIDTH - MARGIN}" stroke="{GRID}"/>' + _label(
-        MARGIN - 8, y + 4, f"{value:.6g}", "end"
+        MARGIN - BESIDE, y + MIDDLE, f"{value:.6g}", "end"
     )
 
 
 def _position(axes: _Axes, position: float) -> str:
     """Return a short line below the drawing at a position, with its number."""
     x, bottom = _x(axes, position), SVG_HEIGHT - MARGIN
-    return f'<path d="M{x:.1f} {bottom}v5" stroke="{INK}"/>' + _label(
-        x, bottom + 19, f"{position:,.0f}", "middle"
+    return f'<path d="M{x:.1f} {bottom}v{NOTCH}" stroke="{INK}"/>' + _label(
+        x, bottom + NUMBER, f"{position:,.0f}", "middle"
     )
 
 
@@ -185,9 +201,10 @@ def _line(curve: Curve, axes: _Axes, colour: str) -> str:
 
 
 def _legend(place: int, curve: Curve, colour: str) -> str:
-    y = SVG_HEIGHT + 20 * place
-    return f'<rect x="{MARGIN}" y="{y - 3}" width="18" height="4" fill="{colour}"/>' + _label(
-        MARGIN + 26, y + 4, curve.name, "start"
+    y = SVG_HEIGHT + ROW * place
+    return (
+        f'<rect x="{MARGIN}" y="{y - BAR_HEIGHT / 2:g}" width="{BAR_WIDTH}" height="{BAR_HEIGHT}" '
+        f'fill="{colour}"/>' + _label(MARGIN + NAMED, y + MIDDLE, curve.name, "start")
     )
 
 

@@ -121,9 +121,12 @@ def test_no_values_are_too_much_to_be_drawn(values):
     assert all(0 < x < SVG_WIDTH and 0 < y < SVG_HEIGHT for x, y in points)
 
 
-@pytest.mark.parametrize("values", [(), (1.0, math.nan), (math.inf,)])
-def test_a_curve_of_nothing_or_of_no_numbers_is_refused_by_name(values):
-    with pytest.raises(ValueError, match="values of curve 'mine' must be finite, and one at least"):
+@pytest.mark.parametrize(
+    ("values", "got"), [((), "none"), ((1.0, math.nan), "nan"), ((math.inf,), "inf")]
+)
+def test_a_curve_of_nothing_or_of_no_numbers_is_refused_by_name(values, got):
+    told = f"values of curve 'mine' must be finite, and one at least, got {got}$"
+    with pytest.raises(ValueError, match=told):
         Curve("mine", values)
 
 
