@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from mlp.activations import tanh
-from mlp.curves import Curve
+from mlp.curves import STEP, Curve
 from mlp.demos.catalogue import Demo, Outcome, Settings
 from mlp.losses import sum_of_squares
 from mlp.styles.holding import Perceptron
@@ -36,10 +36,10 @@ def run(settings: Settings) -> Outcome:
         losses = _fitted(network, x, t)
         shown = "-".join(map(str, sizes))
         lines.append(f"{depth:6}  {shown:15}  {losses[0]:11.4f}  {losses[-1]:.4f}")
-        curves.append(Curve(f"loss of {shown}, every {RECORDED_EVERY} steps", tuple(losses)))
+        curves.append(Curve(f"loss of {shown}", tuple(losses)))
         figures[f"loss of {depth} before"] = losses[0]
         figures[f"loss of {depth} after"] = losses[-1]
-    return Outcome(tuple(lines), tuple(curves), figures)
+    return Outcome(tuple(lines), tuple(curves), figures, across=f"{STEP} / {RECORDED_EVERY}")
 
 
 def _fitted(network: Perceptron, x: np.ndarray, t: np.ndarray) -> list[float]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from mlp.activations import leaky_relu
 from mlp.arrays import Array
-from mlp.curves import Curve
+from mlp.curves import STEP, Curve
 from mlp.demos.catalogue import Demo, Outcome, Settings
 from mlp.losses import mean_squared_error
 from mlp.styles.stacking import Layer, NeuralNetwork
@@ -12,8 +12,7 @@ from mlp.styles.stacking import Layer, NeuralNetwork
 # Points lie in [-EDGE, EDGE]^2.
 EDGE = 2.0
 LEARNING_RATE = 0.05
-# The accuracy still jumps from step to step: of 300 networks, four are right about less than 65 %
-# after a third of these steps, and none after all of them.
+# The tests hold ten networks to this: no one is right about less than 65 %, the median about 85 %.
 STEPS, TESTED = 99_000, 1_000
 RECORDED_EVERY = 1_000
 # Of a picture of the plane, in characters, which are twice as high as wide.
@@ -42,8 +41,9 @@ def run(settings: Settings) -> Outcome:
             "",
             *map("   ".join, zip(before, _picture(network), strict=True)),
         ),
-        curves=(Curve(f"accuracy, every {RECORDED_EVERY:,} steps", tuple(accuracies)),),
+        curves=(Curve("accuracy", tuple(accuracies)),),
         figures={"before": first, "after": last},
+        across=f"{STEP} / {RECORDED_EVERY:,}",
     )
 
 

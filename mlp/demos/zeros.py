@@ -4,7 +4,7 @@ import numpy as np
 
 from mlp.activations import leaky_relu
 from mlp.arrays import Array
-from mlp.curves import Curve
+from mlp.curves import STEP, Curve
 from mlp.demos.catalogue import Demo, Outcome, Settings
 from mlp.losses import mean_squared_error
 from mlp.styles.stacking import Layer, NeuralNetwork
@@ -33,8 +33,9 @@ def run(settings: Settings) -> Outcome:
             f"  before                {losses[0]:.6f}",
             f"  after {STEPS:,} steps    {losses[-1]:.6f}",
         ),
-        curves=(Curve(f"accumulated loss, every {RECORDED_EVERY} steps", tuple(losses)),),
+        curves=(Curve("accumulated loss", tuple(losses)),),
         figures={"before": losses[0], "after": losses[-1]},
+        across=f"{STEP} / {RECORDED_EVERY}",
     )
 
 
