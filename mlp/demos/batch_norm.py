@@ -10,15 +10,14 @@ gamma, beta and the layers above.
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlp.activations import identity, sigmoid
-from mlp.arrays import Array, NetworkParameters
+from mlp.arrays import NetworkParameters
 from mlp.curves import Curve
 from mlp.demos.catalogue import Demo, Outcome, Settings, titled, training_lines
+from mlp.demos.classifying import trained_on_labels
 from mlp.demos.measures import accuracy
 from mlp.initialisers import lecun_normal
 from mlp.layers import Dense
@@ -26,7 +25,7 @@ from mlp.losses import softmax_cross_entropy, sum_of_squares
 from mlp.network import Network, dense_network
 from mlp.normalisation import EPSILON, BatchNorm, batch_norm_network
 from mlp.problems import load_digits, two_two_two
-from mlp.training import Training, train
+from mlp.training import train
 
 PLAIN, NORMALISED = "plain", "normalised"
 # Of the two samples.
@@ -121,7 +120,14 @@ def _on_digits(settings: Settings) -> tuple[list[str], tuple[Curve, ...], dict[s
         )
         rows = rng.permutation(len(images))[:SAMPLES]
         options = settings.training_options()
-        training = _trained(network, images[rows], labels[rows], {"rng": rng, **options})
+        training = trained_on_labels(
+            *(network, images[rows], labels[rows]),
+            learning_rate=LEARNING_RATE,
+            batch_size=BATCH,
+            epochs=EPOCHS,
+            rng=rng,
+            **options,
+        )
         after = float(np.mean(training.losses[-(SAMPLES // BATCH) :]))
         right = accuracy(network, training.parameters, images[rows], labels[rows])
         lines.append(f"  {name:22}{training.losses[0]:12.3g}{after:12.3g}{right:15.1%}")
@@ -129,21 +135,6 @@ def _on_digits(settings: Settings) -> tuple[list[str], tuple[Curve, ...], dict[s
         curves.append(Curve(f"cross-entropy of the batch, {name}", training.losses))
         figures |= {f"{name}: digits read rightly": right}
     return [*lines, *told], tuple(curves), figures
-
-
-def _trained(
-    network: Network, images: Array, labels: NDArray[np.int_], options: dict[str, Any]
-) -> Training:
-    return train(
-        network,
-        network.parameters,
-        images,
-        np.eye(10)[labels],  # one-hot rows, (samples, 10)
-        learning_rate=LEARNING_RATE,
-        batch_size=BATCH,
-        epochs=EPOCHS,
-        **options,
-    )
 
 
 DEMO = Demo("batch_norm", "batch normalisation, where it helps and where not", run, trains=True)

@@ -88,7 +88,6 @@ def warmed_up(problem: Problem) -> str:
 
 def second_opinion(problem: Problem) -> float:
     """Return how far backward and tape are apart, relative to the largest entry of each array."""
-    assert problem.network is not None
     by_layers = problem.gradient(problem.parameters, *problem.args)
     by_tape = taped_gradient(problem.network)(problem.parameters, *problem.args)
     return max(

@@ -1,7 +1,5 @@
 """Handwritten digits: learnt from four fifths of them, in batches, and read from the rest."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,12 +7,13 @@ from mlp.activations import identity, relu
 from mlp.arrays import Array
 from mlp.curves import Curve
 from mlp.demos.catalogue import Demo, Outcome, Settings, training_lines
+from mlp.demos.classifying import trained_on_labels
 from mlp.demos.measures import accuracy
 from mlp.initialisers import he_normal
 from mlp.losses import softmax_cross_entropy
-from mlp.network import Network, dense_network
+from mlp.network import dense_network
 from mlp.problems import load_digits
-from mlp.training import Training, train
+from mlp.training import Training
 
 HIDDEN, TESTED = 64, 360
 LEARNING_RATE, MOMENTUM, BATCH, EPOCHS = 0.05, 0.9, 32, 30
@@ -32,7 +31,16 @@ def run(settings: Settings) -> Outcome:
         rng, (64, HIDDEN, 10), relu, identity, softmax_cross_entropy, initialiser=he_normal
     )
     options = {"rng": rng, **settings.training_options()}
-    training = _trained(network, images[learnt], labels[learnt], options)
+    training = trained_on_labels(
+        network,
+        images[learnt],
+        labels[learnt],
+        learning_rate=LEARNING_RATE,
+        momentum=MOMENTUM,
+        batch_size=BATCH,
+        epochs=EPOCHS,
+        **options,
+    )
     lines = (
         f"64-{HIDDEN}-10, ReLU, softmax and cross-entropy, He initialisation",
         f"batches of {BATCH}, learning rate {LEARNING_RATE}, momentum {MOMENTUM}, {EPOCHS} epochs: "
@@ -52,22 +60,6 @@ def run(settings: Settings) -> Outcome:
     read = network.predict(training.parameters, images[tested]).argmax(axis=1)
     lines += ("", *_misread(images[tested], labels[tested], read))
     return Outcome(lines, (_curve(training),), figures, across="epoch")
-
-
-def _trained(
-    network: Network, images: Array, labels: NDArray[np.int_], options: dict[str, Any]
-) -> Training:
-    return train(
-        network,
-        network.parameters,
-        images,
-        np.eye(10)[labels],  # one-hot rows, (samples, 10)
-        learning_rate=LEARNING_RATE,
-        momentum=MOMENTUM,
-        batch_size=BATCH,
-        epochs=EPOCHS,
-        **options,
-    )
 
 
 def _curve(training: Training) -> Curve:

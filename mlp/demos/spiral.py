@@ -5,21 +5,18 @@ References
 Karpathy, Stanford CS231n, "Putting it together: minimal neural network case study".
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mlp.activations import identity, relu
-from mlp.arrays import Array, NetworkParameters
+from mlp.arrays import NetworkParameters
 from mlp.curves import Curve
 from mlp.demos.catalogue import Demo, Outcome, Settings, training_lines
+from mlp.demos.classifying import trained_on_labels
 from mlp.demos.measures import accuracy
 from mlp.initialisers import he_normal
 from mlp.losses import softmax_cross_entropy
 from mlp.network import Network, dense_network
 from mlp.problems import spiral_points
-from mlp.training import Training, train
 
 ARMS, POINTS, HIDDEN = 3, 100, 64
 LEARNING_RATE, MOMENTUM, EPOCHS = 0.5, 0.9, 500
@@ -36,7 +33,15 @@ def run(settings: Settings) -> Outcome:
         rng, (2, HIDDEN, ARMS), relu, identity, softmax_cross_entropy, initialiser=he_normal
     )
     options = settings.training_options()
-    training = _trained(network, points, labels, options)
+    training = trained_on_labels(
+        network,
+        points,
+        labels,
+        learning_rate=LEARNING_RATE,
+        momentum=MOMENTUM,
+        epochs=EPOCHS,
+        **options,
+    )
     figures = {
         "accuracy_before": accuracy(network, network.parameters, points, labels),
         "accuracy_after": accuracy(network, training.parameters, points, labels),
@@ -55,21 +60,6 @@ def run(settings: Settings) -> Outcome:
         *_regions(network, training.parameters),
     )
     return Outcome(lines, (Curve("cross-entropy", training.losses),), figures)
-
-
-def _trained(
-    network: Network, points: Array, labels: NDArray[np.int_], options: dict[str, Any]
-) -> Training:
-    return train(
-        network,
-        network.parameters,
-        points,
-        np.eye(ARMS)[labels],  # one-hot rows, (samples, arms)
-        learning_rate=LEARNING_RATE,
-        momentum=MOMENTUM,
-        epochs=EPOCHS,
-        **options,
-    )
 
 
 def _regions(network: Network, parameters: NetworkParameters) -> list[str]:

@@ -18,7 +18,6 @@ PRINTED = np.array([[1.06837185, -2.01725687], [0.07134767, 2.01595986]])
 
 def trained(problem: Problem, epochs: int, **options: Any) -> Training:
     """Return a training on the whole batch, which are both instances."""
-    assert problem.network is not None
     return train(
         problem.network,
         problem.parameters,
@@ -36,7 +35,6 @@ def matrix_lines(matrix: Array, decimals: int = 8) -> list[str]:
 
 def instance_lines(problem: Problem, parameters: NetworkParameters) -> list[str]:
     """Return outputs and loss of each instance, as lines of text."""
-    assert problem.network is not None
     inputs, targets = problem.args
     outputs = problem.network.predict(parameters, inputs)  # (2, 2)
     losses = np.sum((outputs - targets) ** 2, axis=1)  # (2,)
