@@ -53,11 +53,11 @@ def normalise(parameters: LayerParameters, inputs: Array, axis: int) -> Normalis
     inputs: x; (samples, features).
     axis: BATCH_AXIS or FEATURE_AXIS.
     """
-    centred = inputs - inputs.mean(axis=axis, keepdims=True)
-    variance = (centred**2).mean(axis=axis, keepdims=True)
-    scale = np.sqrt(variance + EPSILON)
-    normalised = centred / scale
-    outputs = parameters["gamma"] * normalised + parameters["beta"]
+    centred = inputs - inputs.mean(axis=axis, keepdims=True)  # (samples, features)
+    variance = (centred**2).mean(axis=axis, keepdims=True)  # (1, features) or (samples, 1)
+    scale = np.sqrt(variance + EPSILON)  # (1, features) or (samples, 1)
+    normalised = centred / scale  # (samples, features)
+    outputs = parameters["gamma"] * normalised + parameters["beta"]  # (samples, features)
     return NormalisationCache(normalised, scale, parameters["gamma"], outputs)
 
 
@@ -69,10 +69,9 @@ def input_gradient(cache: NormalisationCache, upstream: Array, axis: int) -> Arr
 
         dL/dx = (dL/du - mean dL/du - u mean(dL/du u)) / s
     """
-    through_mean = upstream.mean(axis=axis, keepdims=True)
-    through_variance = cache.normalised * (upstream * cache.normalised).mean(
-        axis=axis, keepdims=True
-    )
+    through_mean = upstream.mean(axis=axis, keepdims=True)  # (1, features) or (samples, 1)
+    along_u = (upstream * cache.normalised).mean(axis=axis, keepdims=True)  # likewise
+    through_variance = cache.normalised * along_u  # (samples, features)
     gradient: Array = (upstream - through_mean - through_variance) / cache.scale
     return gradient  # (samples, features)
 

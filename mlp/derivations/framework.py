@@ -28,20 +28,11 @@ def derive(W: Array, V: Array, X: Array, T: Array) -> Quantities:
     loss = torch.sum(e**2)
 
     slopes = torch.autograd.grad(loss, (y, y_in, v, h, h_in, w))
+    H_in, H, Y_in, Y, E, L = (found.detach().numpy() for found in (h_in, h, y_in, y, e, loss))
     dL_dY, dL_dY_in, dL_dV, dL_dH, dL_dH_in, dL_dW = (slope.numpy() for slope in slopes)
     return Quantities(
-        H_in=h_in.detach().numpy(),
-        H=h.detach().numpy(),
-        Y_in=y_in.detach().numpy(),
-        Y=y.detach().numpy(),
-        E=e.detach().numpy(),
-        loss=loss.detach().numpy()[()],
-        dL_dY=dL_dY,
-        dL_dY_in=dL_dY_in,
-        dL_dV=dL_dV,
-        dL_dH=dL_dH,
-        dL_dH_in=dL_dH_in,
-        dL_dW=dL_dW,
+        *(H_in, H, Y_in, Y, E, L[()]),
+        *(dL_dY, dL_dY_in, dL_dV, dL_dH, dL_dH_in, dL_dW),
     )
 
 

@@ -105,18 +105,8 @@ def derive(W: Array, V: Array, X: Array, T: Array) -> Quantities:
         np.array(found) for found in zip(*each, strict=True)
     )
     return Quantities(
-        H_in=H_in,
-        H=H,
-        Y_in=Y_in,
-        Y=Y,
-        E=E,
-        loss=losses.sum(),
-        dL_dY=dL_dY,
-        dL_dY_in=dL_dY_in,
-        dL_dV=dL_dV.sum(axis=0),
-        dL_dH=dL_dH,
-        dL_dH_in=dL_dH_in,
-        dL_dW=dL_dW.sum(axis=0),
+        *(H_in, H, Y_in, Y, E, losses.sum()),
+        *(dL_dY, dL_dY_in, dL_dV.sum(axis=0), dL_dH, dL_dH_in, dL_dW.sum(axis=0)),
     )
 
 

@@ -24,31 +24,21 @@ from mlp.problem import Problem
 def derive(W: Array, V: Array, X: Array, T: Array) -> Quantities:
     """Return all quantities; sigmoid'(z) = a (1 - a) for a = sigmoid(z)."""
     H_in = X @ W  # (n, 2) @ (2, 2)
-    H = sigmoid_function(H_in)
+    H = sigmoid_function(H_in)  # (n, 2)
     Y_in = H @ V  # (n, 2) @ (2, 2)
-    Y = sigmoid_function(Y_in)
-    E = Y - T
-    loss = np.sum(E**2)
+    Y = sigmoid_function(Y_in)  # (n, 2)
+    E = Y - T  # (n, 2)
+    loss = np.sum(E**2)  # ()
 
-    dL_dY = 2 * E
-    dL_dY_in = dL_dY * Y * (1 - Y)
+    dL_dY = 2 * E  # (n, 2)
+    dL_dY_in = dL_dY * Y * (1 - Y)  # (n, 2)
     dL_dV = H.T @ dL_dY_in  # (2, n) @ (n, 2)
     dL_dH = dL_dY_in @ V.T  # (n, 2) @ (2, 2)
-    dL_dH_in = dL_dH * H * (1 - H)
+    dL_dH_in = dL_dH * H * (1 - H)  # (n, 2)
     dL_dW = X.T @ dL_dH_in  # (2, n) @ (n, 2)
     return Quantities(
-        H_in=H_in,
-        H=H,
-        Y_in=Y_in,
-        Y=Y,
-        E=E,
-        loss=loss,
-        dL_dY=dL_dY,
-        dL_dY_in=dL_dY_in,
-        dL_dV=dL_dV,
-        dL_dH=dL_dH,
-        dL_dH_in=dL_dH_in,
-        dL_dW=dL_dW,
+        *(H_in, H, Y_in, Y, E, loss),
+        *(dL_dY, dL_dY_in, dL_dV, dL_dH, dL_dH_in, dL_dW),
     )
 
 
@@ -64,12 +54,12 @@ def in_float32() -> Problem:
     resolution of float32 below 1: it is 1.192e-7 where 1.125e-7 would be right.
     """
     exact = by_matrices()
-    weights = {name: weight.astype(np.float32) for name, weight in exact.parameters.items()}
+    parameters = {name: array.astype(np.float32) for name, array in exact.parameters.items()}
     instance = tuple(array[:1].astype(np.float32) for array in exact.args)
     return replace(
         exact,
         name="in_float32",
-        parameters=weights,
+        parameters=parameters,
         args=instance,
         sizes=exact.sizes | {"batch": 1},
     )

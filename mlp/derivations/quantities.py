@@ -64,12 +64,12 @@ def derived_problem(name: str, derive: Derivation) -> Problem:
     )
 
 
-def _loss(derive: Derivation, weights: LayerParameters, inputs: Array, targets: Array) -> Scalar:
-    return derive(weights["W"], weights["V"], inputs, targets).loss
+def _loss(derive: Derivation, parameters: LayerParameters, inputs: Array, targets: Array) -> Scalar:
+    return derive(parameters["W"], parameters["V"], inputs, targets).loss
 
 
 def _gradient(
-    derive: Derivation, weights: LayerParameters, inputs: Array, targets: Array
+    derive: Derivation, parameters: LayerParameters, inputs: Array, targets: Array
 ) -> LayerParameters:
-    found = derive(weights["W"], weights["V"], inputs, targets)
+    found = derive(parameters["W"], parameters["V"], inputs, targets)
     return {"W": found.dL_dW, "V": found.dL_dV}

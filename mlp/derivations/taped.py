@@ -25,18 +25,8 @@ def derive(W: Array, V: Array, X: Array, T: Array) -> Quantities:
     slopes = tape.gradients(loss)
     value: Any = loss.value[()]
     return Quantities(
-        H_in=h_in.value,
-        H=h.value,
-        Y_in=y_in.value,
-        Y=y.value,
-        E=e.value,
-        loss=value,
-        dL_dY=slopes[y],
-        dL_dY_in=slopes[y_in],
-        dL_dV=slopes[v],
-        dL_dH=slopes[h],
-        dL_dH_in=slopes[h_in],
-        dL_dW=slopes[w],
+        *(h_in.value, h.value, y_in.value, y.value, e.value, value),
+        *(slopes[y], slopes[y_in], slopes[v], slopes[h], slopes[h_in], slopes[w]),
     )
 
 

@@ -11,14 +11,14 @@ from mlp.arrays import LayerParameters
 from mlp.problem import Problem
 
 
-def one_weight_loss(weights: dict[str, Any], x: float, t: float) -> Any:
+def one_weight_loss(parameters: dict[str, Any], x: float, t: float) -> Any:
     """Return L = (w x - t)**2, the squared error of a line through the origin."""
-    return (weights["w"] * x - t) ** 2
+    return (parameters["w"] * x - t) ** 2
 
 
-def one_weight_gradient(weights: LayerParameters, x: float, t: float) -> LayerParameters:
+def one_weight_gradient(parameters: LayerParameters, x: float, t: float) -> LayerParameters:
     """Return dL/dw = dL/de de/dw = 2 e x, with the error e = w x - t."""
-    e = weights["w"] * x - t
+    e = parameters["w"] * x - t
     return {"w": 2 * e * x}
 
 
