@@ -34,6 +34,11 @@ def deep(seed, depth, activation, initialiser, *, scale=1.0):
     return network_problem("deep", network, inputs, rng.standard_normal((16, 4)))
 
 
+def layer_size(held):
+    """Return the root mean square of the entries of a layer's arrays."""
+    return np.sqrt(np.mean(np.concatenate([array.ravel() for array in held.values()]) ** 2))
+
+
 def notes_of(problem):
     report = check(problem, effort="quick")
     assert report.verdict == "pass"
@@ -127,10 +132,7 @@ def test_gradients_that_vanish_are_told_by_layer(name):
     for seed in SEEDS:
         problem = getattr(mlp.problems, name)(seed)
         gradient = problem.gradient(problem.parameters, *problem.args)
-        sizes = {
-            layer: np.sqrt(np.mean(np.concatenate([a.ravel() for a in held.values()]) ** 2))
-            for layer, held in gradient.items()
-        }
+        sizes = {layer: layer_size(held) for layer, held in gradient.items()}
         (note,) = notes_of(problem)
         first, *_, last = sizes
         fold = f"{sizes[last] / sizes[first]:.1e}".replace("e+0", "e")
@@ -161,6 +163,19 @@ def test_deep_network_with_the_initialisation_meant_for_it_has_no_note(
 ):
     """In 20 of 20 seeds for each depth."""
     assert not any(notes_of(deep(seed, depth, activation, initialiser)) for seed in SEEDS)
+
+
+@pytest.mark.parametrize("depth", [3, 5, 8, 12, 16, 20])
+@pytest.mark.parametrize(("activation", "initialiser"), [(relu, he_normal), (tanh, xavier_normal)])
+def test_up_to_twenty_layers_with_the_initialisation_meant_for_them_stay_below_fifty(
+    activation, initialiser, depth
+):
+    """In 20 of 20 seeds for each depth."""
+    for seed in SEEDS:
+        problem = deep(seed, depth, activation, initialiser)
+        gradient = problem.gradient(problem.parameters, *problem.args)
+        first, last = (layer_size(gradient[layer]) for layer in ("layer1", f"layer{depth}"))
+        assert 1 / 50 < first / last < 50
 
 
 @pytest.mark.parametrize("depth", [3, 8])
