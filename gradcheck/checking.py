@@ -286,7 +286,9 @@ def _run(subject: _Subject, flight: Preflight) -> _Results:
         return _Results(parts, findings, found.notes, diagnosis.partial_evaluations)
     # Of a gradient that is wrong, its size says nothing of the network.
     units, partial = saturation_notes(
-        subject.evaluator, flight.analytic, float(found.noise.value), subject.budget
+        *(subject.evaluator, flight.analytic, float(found.noise.value)),
+        seed=subject.options.seed,
+        budget=subject.budget,
     )
     notes = (*found.notes, *size_notes(subject.problem, layer_reports(parts)), *units)
     return _Results(parts, findings, notes, partial)

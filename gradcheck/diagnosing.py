@@ -61,7 +61,7 @@ def diagnosis_of(
     )
     facts = with_samples(facts, evaluator, budget)
     with closing(Asker(evaluator.another_caller, budget)) as asker:
-        facts = replace(facts, network=_network(evaluator, found, asker))
+        facts = replace(facts, network=_network(evaluator, found, seed, asker))
         proof = Proof(
             *(evaluator, conditions, found.parameters, kept_back, found.effect, seed),
             counted=counted(facts),
@@ -72,7 +72,9 @@ def diagnosis_of(
         return blamed_on_layers(diagnosis, evaluator, facts, asker, seed=seed, budget=budget)
 
 
-def _network(evaluator: Evaluator, found: Measurements, asker: Asker) -> tuple[LayerFacts, ...]:
+def _network(
+    evaluator: Evaluator, found: Measurements, seed: int, asker: Asker
+) -> tuple[LayerFacts, ...]:
     """Return what every layer saw, () where the problem does not show its layers."""
     problem = evaluator.problem
     if problem.network is None:
@@ -85,7 +87,10 @@ def _network(evaluator: Evaluator, found: Measurements, asker: Asker) -> tuple[L
     inputs, targets = data
     loss = float(found.noise.value)
     return network_facts(
-        problem.network, parameters, inputs, targets, loss, source=source, asker=asker
+        *(problem.network, parameters, inputs, targets, loss),
+        source=source,
+        seed=seed,
+        asker=asker,
     )
 
 

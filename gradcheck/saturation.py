@@ -37,12 +37,15 @@ SAME_SLOPE, SAME_SHARE = 0.05, 0.9
 # The network's loss is the user's where both agree to this, relative to it; its outputs and what
 # they are with the samples in another order are the same to this.
 SAME = 1e-5
-# Of the direction: from no number that a check seeds its own with.
-SEED = 20_260_114
 
 
 def saturation_notes(
-    evaluator: Evaluator, gradients: Mapping[str, Floats], loss: float, budget: Budget
+    evaluator: Evaluator,
+    gradients: Mapping[str, Floats],
+    loss: float,
+    *,
+    seed: int,
+    budget: Budget,
 ) -> tuple[tuple[str, ...], int]:
     """Return what there is to say of every layer's units, and how many calls of layers it took.
 
@@ -53,6 +56,7 @@ def saturation_notes(
     ----------
     gradients: the analytic ones, by name
     loss: the user's, which that of the network has to be
+    seed: of the directions that activations are told from other functions by
     budget: the time there is
     """
     problem = evaluator.problem
@@ -66,7 +70,7 @@ def saturation_notes(
         try:
             with quiet():
                 # A layer that is passed through twice is told once.
-                notes = tuple(dict.fromkeys(_notes(evaluator, loss, asker)))
+                notes = tuple(dict.fromkeys(_notes(evaluator, loss, seed, asker)))
         except Exception:
             # What the user's code makes of calls that nobody has asked for is its own affair.
             notes = ()
@@ -97,6 +101,13 @@ class _Seen:
     inputs: Array
     outputs: Array
 
+    @property
+    def tells_preactivations(self) -> bool:
+        """Whether it says what its activation is of, or is an activation by itself."""
+        if self.layer.preactivation is not None:
+            return bool(self.linear_in)
+        return not self.parameters and self.inputs.shape == self.outputs.shape
+
     def moved(self, move: Callable[[Array], Array]) -> tuple[Floats, Floats]:
         """Return pre-activations and outputs when what the former are linear in has moved."""
         own = {
@@ -112,7 +123,7 @@ class _Seen:
         return np.array(z, np.float64), np.array(outputs, np.float64)
 
 
-def _notes(evaluator: Evaluator, loss: float, asker: Asker) -> Iterator[str]:
+def _notes(evaluator: Evaluator, loss: float, seed: int, asker: Asker) -> Iterator[str]:
     from gradcheck.diagnosis.asking import AskedLoss
 
     problem = evaluator.problem
@@ -127,9 +138,8 @@ def _notes(evaluator: Evaluator, loss: float, asker: Asker) -> Iterator[str]:
     if axis is None or not abs(value - loss) <= SAME * abs(loss):
         return
     for one in layers:
-        is_activation = not one.parameters and one.inputs.shape == one.outputs.shape
-        if one.linear_in if one.layer.preactivation is not None else is_activation:
-            yield from _told(one, axis)
+        if one.tells_preactivations:
+            yield from _told(one, axis, seed)
 
 
 def _forward(evaluator: Evaluator, signal: Array, asker: Asker) -> list[_Seen]:
@@ -156,9 +166,9 @@ def _sample_axis(evaluator: Evaluator, inputs: Array, outputs: Array, asker: Ask
     return None
 
 
-def _told(seen: _Seen, axis: int) -> Iterator[str]:
+def _told(seen: _Seen, axis: int, seed: int) -> Iterator[str]:
     """Yield what there is to say of the units of one layer."""
-    slopes = _slopes(seen)
+    slopes = _slopes(seen, seed)
     if slopes is None:
         return
     slope, mean = slopes
@@ -183,14 +193,14 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _slopes(seen: _Seen) -> tuple[Floats, Floats] | None:
+def _slopes(seen: _Seen, seed: int) -> tuple[Floats, Floats] | None:
     """Return the sizes of the slope and of its mean from 0, per sample and unit.
 
     None where the outputs are no function of the pre-activations entry by entry, or these are not
     linear in what the layer says.
     """
     step = float(np.sqrt(np.finfo(seen.outputs.dtype).eps))
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng([seed, *seen.layer.name.encode()])
 
     def turned(array: Array) -> Array:
         size = root_mean_square(array) or 1.0

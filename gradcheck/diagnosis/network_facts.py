@@ -21,15 +21,13 @@ from gradcheck.diagnosis.linear_parts import (
 )
 from gradcheck.diagnosis.loss_gradient import loss_gradient
 from gradcheck.diagnosis.slopes import Differentiator, Line
-from gradcheck.directions import Floats, norm
+from gradcheck.directions import Floats, norm, root_mean_square
 from gradcheck.layer_parts import INPUTS, forward, known_loss, own_parameters
 
 # The network's loss is the user's where both agree to this, relative to it.
 SAME_LOSS = 1e-6
 # The facts are believed where the slope of the loss that follows from them is right to this.
 BELIEVED = 1e-6
-# Of the directions: from no number that a check seeds its own with.
-SEED = 20_240_229
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class _Seen:
         if self.inputs.dtype.kind == "f":
             arrays[""] = self.inputs
         return {
-            key: generator.standard_normal(array.shape) * (_size(array) or 1.0)
+            key: generator.standard_normal(array.shape) * (root_mean_square(array) or 1.0)
             for key, array in arrays.items()
         }
 
@@ -109,10 +107,6 @@ class _Source:
         return np.zeros(0), {INPUTS: upstream}
 
 
-def _size(array: Floats) -> float:
-    return norm(array) / float(np.sqrt(max(array.size, 1)))
-
-
 def network_facts(
     network: Any,
     parameters: Mapping[str, Floats],
@@ -121,6 +115,7 @@ def network_facts(
     loss: float,
     *,
     source: str = "",
+    seed: int = 0,
     asker: Asker | None = None,
 ) -> tuple[LayerFacts, ...]:
     """Return what is true of every layer, first to last, at the point of a check.
@@ -132,6 +127,7 @@ def network_facts(
     inputs, targets: the data
     loss: the user's loss, which the network's has to be
     source: full name of the parameter that is the network's inputs; "" where these are data
+    seed: of random directions
     asker: calls the layers, now and when more is asked of the facts
 
     Returns
@@ -146,7 +142,7 @@ def network_facts(
             seen = _forward(network, parameters, inputs, asker)
             if source:
                 seen.insert(0, _fed(source, seen[0].inputs))
-            return _facts(network, seen, targets, loss, asker=asker)
+            return _facts(network, seen, targets, loss, seed=seed, asker=asker)
     except Exception:
         # What the user's code makes of these calls is its own affair.
         return ()
@@ -158,6 +154,7 @@ def _facts(
     targets: Any,
     loss: float,
     *,
+    seed: int,
     asker: Asker,
 ) -> tuple[LayerFacts, ...]:
     known = known_loss(network)
@@ -168,7 +165,7 @@ def _facts(
     if not abs(float(at_outputs.value(outputs.copy(), targets)) - loss) <= SAME_LOSS * abs(loss):
         return ()
     value = partial(_value, at_outputs, targets)
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng([seed, *b"layers"])
     gradient = partial(at_outputs.gradient, targets=targets)
     upstream = loss_gradient(value, gradient, outputs, generator)
     found: list[LayerFacts] = []

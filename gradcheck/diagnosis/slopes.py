@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.directions import Floats
+from gradcheck.ladder import EPSILON
 
 # Functions of t, of which the derivative at 0 is wanted; t = 1 is a move of order one.
 Line = Callable[[Any], npt.NDArray[Any]]
@@ -25,7 +26,6 @@ SIXTH_ORDER = (45.0 / 60.0, -9.0 / 60.0, 1.0 / 60.0)
 AGREEMENT = 1e-6
 # Part of the entries that have to agree: in a few, a kink may be too close for any difference.
 AGREEING = 0.99
-EPSILON = float(np.finfo(np.float64).eps)
 
 
 def entry_lines(array: Floats, function: Callable[[Any], Any]) -> Iterator[Line]:
