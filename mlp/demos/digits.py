@@ -43,7 +43,7 @@ def run(settings: Settings) -> Outcome:
     )
     lines = (
         f"64-{HIDDEN}-10, ReLU, softmax and cross-entropy, He initialisation",
-        f"batches of {BATCH}, learning rate {LEARNING_RATE}, momentum {MOMENTUM}, {EPOCHS} epochs: "
+        f"batches of {BATCH}, learning rate {LEARNING_RATE}, momentum {MOMENTUM}, {EPOCHS} epochs",
         f"{len(training.losses):,} steps in {training.seconds:.1f} s",
         *training_lines(training, options),
         "",
