@@ -16,6 +16,7 @@ from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Mutated
 from gradcheck.gradient_sizes import size_notes
+from gradcheck.leaves import kinds_instead
 from gradcheck.measuring import Measurements, measure_parameters
 from gradcheck.options import CheckOptions, Options, settle_options, takes_options
 from gradcheck.parameters import assign_layers, select_names
@@ -168,7 +169,8 @@ def _subject(problem: Problem, options: Options, budget: Budget, probes: int) ->
     evaluator = Evaluator(problem, options.reseed, options.timeout, options.bounds)
     names = [name for name, array in evaluator.original.items() if array.size]
     if not names:
-        raise NothingToCheck(f"parameters must hold an array of floats{_other_leaves(evaluator)}")
+        got = kinds_instead(evaluator.skipped, evaluator.original)
+        raise NothingToCheck(f"parameters must hold an array of floats, got {got}")
     selected = select_names(names, options.only, options.exclude)
     if not selected:
         raise NothingToCheck(f"exclude leaves no parameter of {', '.join(names)}")
@@ -185,13 +187,6 @@ def _subject(problem: Problem, options: Options, budget: Budget, probes: int) ->
         plan=make_plan({n: count for n, count in free.items() if count}, options.effort, probes),
         budget=budget,
     )
-
-
-def _other_leaves(evaluator: Evaluator) -> str:
-    if evaluator.skipped:
-        names = ", ".join(evaluator.skipped)
-        return f", got only integers or other types in {names}; convert with .astype(float)"
-    return ", got only empty ones" if evaluator.original else ", got nothing"
 
 
 def _known_layers(problem: Problem, names: list[str]) -> Mapping[str, Sequence[str]] | None:

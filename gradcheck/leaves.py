@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -81,6 +81,20 @@ def described(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype} array of shape {value.shape}"
     return "None" if value is None else f"{type(value).__name__} {value!r}"[:80]
+
+
+def kinds_instead(skipped: Collection[str], empty: Collection[str]) -> str:
+    """Return what parameters are where none of them has a number to move, for a message.
+
+    Parameters
+    ----------
+    skipped: names of those that are no floats
+    empty: names of those without entries
+    """
+    if skipped:
+        names = ", ".join(skipped)
+        return f"only integers or other types in {names}; convert with .astype(float)"
+    return "only empty ones" if empty else "nothing"
 
 
 def _unwriteable(leaf: Any) -> str:
