@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
@@ -40,9 +41,11 @@ LEGEND = (
     "Taylor remainder, 2 if the gradient is right"
 )
 WIDTH = 80
+NO_BREAK = "\xa0"
 EXPONENTIAL = (".2e", ".1e", ".0e")
 GENERAL = (".2g", ".0e")
 REASONS = 3
+PROVIDED = "is the monitor called before the update, with loss and gradient of one batch?"
 # Ratios of actual to promised decrease that differ by less than this have not drifted.
 DRIFT = 0.1
 
@@ -51,9 +54,14 @@ def render_descent(report: DescentReport) -> str:
     """Return the steps, the worst and the last of them where there are many, and the verdict."""
     lines = list(_table(report.steps)) if report.steps else []
     for paragraph in [*_remarks(report), _verdict(report)]:
-        plain = paragraph.encode("ascii", "backslashreplace").decode()
-        lines += wrap(plain, WIDTH, subsequent_indent="  ")
+        lines += _wrapped(paragraph.encode("ascii", "backslashreplace").decode())
     return "\n".join(lines)
+
+
+def _wrapped(paragraph: str) -> list[str]:
+    """Return the lines of a paragraph, no time cut off from its unit."""
+    whole = re.sub(r"(?<=\d) (?=(s|min)\b)", NO_BREAK, paragraph)
+    return [line.replace(NO_BREAK, " ") for line in wrap(whole, WIDTH, subsequent_indent="  ")]
 
 
 def _table(steps: Sequence[DescentStep]) -> Iterator[str]:
@@ -102,7 +110,8 @@ def _number(value: float, column: str, formats: Sequence[str]) -> str:
     """Return a number in the first format that fits into its column, else in the last."""
     if math.isnan(value):
         return wording.UNKNOWN
-    texts = [f"{value:{form}}" for form in formats]
+    # Adding zero turns a negative zero, as what no step promises, into zero.
+    texts = [f"{value + 0.0:{form}}" for form in formats]
     return next((text for text in texts if len(text) <= COLUMNS[column]), texts[-1])
 
 
@@ -122,7 +131,7 @@ def _remarks(report: DescentReport) -> Iterator[str]:
 
 
 def _wrong_slopes(report: DescentReport) -> Iterator[str]:
-    """Yield both slopes where they were compared and differ, for the first step that fails."""
+    """Yield both slopes of the first step where they differ, and what might be amiss but them."""
     for step in report.steps:
         if step.verdict == "fail" and not step.reason:
             analytic, numerical = wording.signed_pair(step.analytic, step.numerical, step.error_bar)
@@ -130,6 +139,7 @@ def _wrong_slopes(report: DescentReport) -> Iterator[str]:
                 f"step {step.number}: along it the gradient says {analytic}, the loss "
                 f"{numerical} +- {wording.bound(step.error_bar)}"
             )
+            yield PROVIDED
             return
 
 

@@ -54,8 +54,9 @@ def test_a_short_training_is_a_line_per_step_and_the_verdict_last():
 
 
 def test_a_wrong_gradient_shows_both_slopes_of_the_first_step_that_fails():
-    *_, slopes, verdict = render_descent(training(GOOD, wrong(), wrong())).splitlines()
+    *_, slopes, hint, verdict = render_descent(training(GOOD, wrong(), wrong())).splitlines()
     assert slopes == ("step 1: along it the gradient says -0.0500000, the loss -0.0250000 +- 1e-11")
+    assert hint == "is the monitor called before the update, with loss and gradient of one batch?"
     assert verdict.startswith("FAIL  the gradient is wrong along 2 of 3 steps; 66 evaluations")
 
 
@@ -114,3 +115,18 @@ def test_where_a_training_leads_is_told():
     assert "actual to promised decrease: 0.9 at first, 0.3 lately" in str(training(*worse))
     rising = [replace(GOOD, loss_after=1.3)] * 20
     assert "diverging: the loss rose in 10 of the last 10 steps" in str(training(*rising))
+
+
+def test_a_step_of_length_zero_promises_zero_and_not_less():
+    still = replace(GOOD, loss_after=GOOD.loss, analytic=0.0, length=0.0, reason="no parameter")
+    assert math.copysign(1, still.promised) == -1
+    assert " 0.00e+00  0.00e+00 " in str(training(still))
+    assert "-0" not in str(training(still)).splitlines()[1]
+
+
+@pytest.mark.parametrize("words", ["8.33 s", "3 min 20 s"])
+def test_a_time_is_not_cut_off_from_its_unit_at_the_end_of_a_line(words):
+    seconds = {"8.33 s": 8.33, "3 min 20 s": 200.0}[words]
+    for steps in range(1, 120):
+        text = str(replace(training(*[GOOD] * steps), seconds=seconds, evaluations=10**steps))
+        assert not any(line.endswith(("8.33", "3", "20")) for line in text.splitlines())
