@@ -17,16 +17,17 @@ import numpy as np
 
 from gradcheck.descent import DescentReport, DescentStep
 from gradcheck.directions import norm
-from gradcheck.execution import Evaluator
 from gradcheck.problem import Problem
 from gradcheck.report import Verdict
-from gradcheck.starts import Start, Taken, back_at, check_alike, start_at, with_gradient
-from gradcheck.steps import measured_step
+from gradcheck.starts import Start, Taken, back_at, following, start_at, with_gradient
+from gradcheck.steps import fits_before, measured_step
 
 # Units of round-off by which a loss may differ from itself, as where threads share a sum.
 SAME_VALUE_UNITS = 64.0
-# Reach of a step, in units of the parameters' scales, below which parts of it are no numbers.
-SHORTEST = 1e-150
+LATE = (
+    "fits the parameters of the call before, not these: the monitor is called after the update, or "
+    "the gradient is out of date"
+)
 
 
 class DescentMonitor:
@@ -35,15 +36,17 @@ class DescentMonitor:
     It is called before every update. In the next call it knows the step that was taken, and judges
     it by its own loss, so that mini-batches are compared with themselves: the slope of the loss
     along the step against the gradient's, with an error bar; the decrease against the promised
-    one; the curvature, which says how long a step may be; and the Taylor orders. That takes some 25
-    evaluations of the loss per step, up to 100 where there is little left to descend.
+    one; the curvature, which says how long a step may be; and the Taylor orders.
+
+    A step that is judged takes some 25 evaluations of the loss, and up to 100 where there is little
+    left to descend or the gradient is wrong; ``every=100`` makes that a quarter per step.
 
     It looks along the steps only. A gradient that is wrong where the steps hardly move goes unseen
     here; `gradcheck.check_gradients` looks everywhere.
 
     Parameters
     ----------
-    every: judges the first of so many steps; the others cost nothing
+    every: judges the first of so many steps; the others cost no evaluation
     in_place: whether the losses take no arguments, as they read the live arrays that are given as
         the parameters; those are moved while a step is judged, and put back exactly
 
@@ -85,7 +88,8 @@ class DescentMonitor:
             called again after the next call, so what it reads must stay
         parameters: before the update, an array or any nesting of containers; copied
         gradient: there, nested like the parameters; copied
-        args: handed on to the loss, such as the inputs and targets of a mini-batch
+        args: handed on to the loss, such as the inputs and targets of a mini-batch; not copied, so
+            that of buffers which are filled anew for every batch copies have to be given
 
         Raises
         ------
@@ -97,20 +101,21 @@ class DescentMonitor:
             raise TypeError("gradient must be arrays nested like the parameters, got a function")
         number, last = self._calls, self._last
         self._calls, self._last = number + 1, None
-        is_asked = number % self._every == 0
-        if last is None and not is_asked:
+        ends_step = last is not None and self._is_asked(last.number)
+        begins_step = self._is_asked(number)
+        if not (ends_step or begins_step or self._is_asked(number + 1)):
             return
         problem = Problem(loss, parameters, parameters, args=args, in_place=self._in_place)
         with self._timed():
             now = start_at(problem, number)
             if last is not None:
-                check_alike(last, now)
-            now = with_gradient(now, gradient)
+                now = following(last, now)
+            if ends_step or begins_step:
+                now = with_gradient(now, gradient)
             self._evaluations += now.evaluator.evaluations if now.evaluator else 0
-            if last is not None:
+            if last is not None and ends_step:
                 self._judge(last, now)
-        if is_asked:
-            self._last = now
+        self._last = now
 
     def end(self, parameters: Any = None) -> None:
         """Judge the last step, which no further call shows.
@@ -120,15 +125,13 @@ class DescentMonitor:
         parameters: after it; by default those given before it, where it was made in place
         """
         last, self._last = self._last, None
-        if last is None:
+        if last is None or not self._is_asked(last.number):
             return
         problem = last.problem
         if parameters is not None:
             problem = replace(problem, parameters=parameters)
         with self._timed():
-            now = start_at(problem, self._calls)
-            check_alike(last, now)
-            self._judge(last, now)
+            self._judge(last, following(last, start_at(problem, self._calls)))
 
     @property
     def report(self) -> DescentReport:
@@ -158,6 +161,9 @@ class DescentMonitor:
     def __str__(self) -> str:
         return str(self.report)
 
+    def _is_asked(self, number: int) -> bool:
+        return number % self._every == 0
+
     @contextmanager
     def _timed(self) -> Iterator[None]:
         started = time.perf_counter()
@@ -182,16 +188,27 @@ class DescentMonitor:
                 self._evaluations += spent
         self._steps.append(replace(step, evaluations=spent))
 
+    def _excuse_first(self, number: int) -> None:
+        """Accuse nobody by the first step, which had no call before, where a later one is late."""
+        for first in self._steps[:1]:
+            if first.verdict == "fail" and not first.reason:
+                reason = f"the gradient is wrong, but that of step {number} {LATE}"
+                self._steps[0] = _not_comparable(first, reason)
+
     def _judged(self, taken: Taken, now: Start) -> DescentStep:
         """Return the record of a step."""
         last, blank = taken.start, _blank(taken)
         if blank.reason:
             return blank
-        if reason := _changed_loss(last, taken.evaluator):
-            return replace(blank, reason=reason, comparable=False)
+        if reason := _changed_loss(taken):
+            return _not_comparable(blank, reason)
         after = taken.evaluator.loss_at(taken.after)
         self._steepest = max(self._steepest, taken.steepness)
-        step = measured_step(blank, taken, after, len(self._steps) + 1, self._steepest)
+        comparisons = len(self._steps) + 1
+        step = measured_step(blank, taken, after, comparisons, self._steepest)
+        if step.verdict == "fail" and fits_before(blank, taken, comparisons, self._steepest):
+            self._excuse_first(last.number)
+            return _not_comparable(step, f"the gradient {LATE}")
         if _is_same(after, now.value, last.unit) and now.gradient.keys() == last.gradient.keys():
             change = taken.along(now.gradient) - taken.along(last.gradient)
             step = replace(step, gradient_curvature=change / step.length / step.length)
@@ -222,24 +239,45 @@ def _blank(taken: Taken) -> DescentStep:
         return replace(blank, verdict="fail", reason=last.fault)
     if not taken.length:
         return replace(blank, reason="no parameter moved")
-    if not SHORTEST <= taken.reach <= 1 / SHORTEST:
+    if not taken.is_measurable:
         reason = f"a step of length {taken.length:.1e} cannot be divided or multiplied"
-        return replace(blank, reason=reason, comparable=False)
+        return _not_comparable(blank, reason)
     return blank
 
 
-def _changed_loss(last: Start, evaluator: Evaluator) -> str:
+def _not_comparable(step: DescentStep, reason: str) -> DescentStep:
+    return replace(step, verdict="inconclusive", reason=reason, resolution=None, comparable=False)
+
+
+def _changed_loss(taken: Taken) -> str:
     """Return how a loss is another function than it was before the step; "" where it is not.
 
     A random one differs from call to call; its noise is measured.
     """
+    last, evaluator = taken.start, taken.evaluator
     again = float(evaluator.loss())
     if _is_same(again, last.value, last.unit) or not _is_same(float(evaluator.loss()), again, 0.0):
         return ""
+    reads_others = evaluator.loss_at(taken.after) == again
     return (
-        f"its loss was {last.value:.6g} and is {again:.6g} at the same parameters; bind what it "
-        "reads, or hand it over in args="
+        f"its loss was {last.value:.6g} and is {again:.6g} at the same parameters"
+        f"{_remedy(reads_others, last.problem.in_place)}"
     )
+
+
+def _remedy(reads_others: bool, in_place: bool) -> str:
+    """Return what to do about a loss that changed.
+
+    Parameters
+    ----------
+    reads_others: whether it is the same at both ends of the step
+    in_place: whether it reads live arrays
+    """
+    if reads_others and in_place:
+        return " and after the step; hand over the arrays that it reads, no copies of them"
+    if reads_others:
+        return " and after the step; if it reads live arrays, use DescentMonitor(in_place=True)"
+    return "; bind copies of what it reads" + ("" if in_place else ", or give copies in args=")
 
 
 def _is_same(one: float, other: float, unit: float) -> bool:

@@ -76,7 +76,8 @@ class DescentStep:
         the loss where it began; None unless both gradients are of the same loss
     first_order, second_order: powers of h that f(x + h d) - f(x), and the same minus h g.d, fall
         like; None where round-off or a kink leaves no window to read one in, or nothing is left
-    comparable: whether the loss was the same function when the step was judged
+    comparable: whether the loss was the same function when the step was judged, and the gradient
+        not that of the parameters of the call before
     evaluations: calls of the loss that judging the step took
     """
 
@@ -154,13 +155,18 @@ class DescentStep:
         if not (math.isfinite(self.actual) and math.isfinite(self.promised)):
             return "not finite"
         nothing = NOISE_DEVIATIONS * self.noise
-        if max(abs(self.promised), abs(self.actual)) <= nothing:
+        if max(abs(self.promised), abs(self.actual)) <= nothing and not self._falls_in_noise:
             return "stalled"
         if self.promised < 0.0:
             return "uphill"
         if self.actual < -nothing:
             return "overshoots"
         return "falls short" if self._is_short else "as promised"
+
+    @property
+    def _falls_in_noise(self) -> bool:
+        """Whether a decrease that is hard to tell from noise is as large as was promised."""
+        return self.promised > self.noise and self.actual >= SHORTFALL * self.promised
 
     @property
     def _is_short(self) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcheck.directions import Floats, entry_scales, norm
 from gradcheck.execution import Evaluator
-from gradcheck.leaves import Array
+from gradcheck.leaves import Array, kinds_instead
 from gradcheck.parameters import flatten
 from gradcheck.probes import ROUND_OFF_UNITS, Claim
 from gradcheck.problem import Problem
@@ -25,6 +25,8 @@ EPSILON = float(np.finfo(np.float64).eps)
 # A gradient in less than float64 cannot be had again in float64 here, so that all the rounding
 # which adds up on the way through a network has to be allowed for.
 NARROW_ROUND_OFF_UNITS = 1000.0
+# Reach of a step, in units of the parameters' scales, below which parts of it are no numbers.
+SHORTEST = 1e-150
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Start:
     gradient: copies, by parameter name; without those that `fault` speaks of
     unit: round-off of the precision that the gradient came in
     fault: what is wrong with the gradient before any number is compared; "" where nothing is
+    before: the parameters of the call before, by name; {} where they are not known
     """
 
     number: int
@@ -52,6 +55,7 @@ class Start:
     gradient: Mapping[str, Floats] = field(default_factory=dict)
     unit: float = EPSILON
     fault: str = ""
+    before: Mapping[str, Array] = field(default_factory=dict)
 
 
 def start_at(problem: Problem, number: int) -> Start:
@@ -67,7 +71,8 @@ def start_at(problem: Problem, number: int) -> Start:
             raise
         return Start(number, problem, None, str(error))
     if not any(array.size for array in evaluator.original.values()):
-        raise ValueError("parameters must hold an array of floats, got none")
+        got = kinds_instead(evaluator.skipped, evaluator.original)
+        raise ValueError(f"parameters must hold an array of floats, got {got}")
     return Start(number, problem, evaluator)
 
 
@@ -115,11 +120,23 @@ def _are_finite(parameters: Any) -> bool:
     return all(np.all(np.isfinite(array)) for array in arrays if array.dtype.kind in "fc")
 
 
-def check_alike(before: Start, now: Start) -> None:
-    """Raise ValueError where parameters are others, or of other shapes, than in the last call."""
-    if before.evaluator is None or now.evaluator is None:
-        return
-    old, new = before.evaluator.original, now.evaluator.original
+def following(before: Start, now: Start) -> Start:
+    """Return where a step begins, knowing where the call before was.
+
+    Raises
+    ------
+    ValueError
+        where parameters are others, or of other types or shapes, than in that call
+    """
+    last, this = before.evaluator, now.evaluator
+    if last is None or this is None:
+        return now
+    old, new = last.original, this.original
+    for name in [*(old.keys() & {*this.skipped}), *(new.keys() & {*last.skipped})]:
+        raise ValueError(
+            f"parameter {name!r} must keep its type from call to call, "
+            f"got {this.dtype_of(name)} after {last.dtype_of(name)}"
+        )
     if list(old) != list(new):
         raise ValueError(
             "parameters must keep their names from call to call, "
@@ -131,6 +148,7 @@ def check_alike(before: Start, now: Start) -> None:
                 f"parameter {name!r} must keep its shape from call to call, "
                 f"got {array.shape} after {old[name].shape}"
             )
+    return replace(now, before=old)
 
 
 @contextmanager
@@ -149,6 +167,19 @@ def back_at(start: Evaluator, now: Evaluator) -> Iterator[Evaluator]:
         yield Evaluator(replace(start.problem, parameters=now.problem.parameters))
     finally:
         now.restore()
+
+
+@contextmanager
+def moved_to(parameters: Mapping[str, Array], evaluator: Evaluator) -> Iterator[None]:
+    """Let an evaluator start from other parameters meanwhile."""
+    kept = evaluator.original
+    evaluator.original = {n: parameters[n].astype(array.dtype) for n, array in kept.items()}
+    try:
+        evaluator.restore()
+        yield
+    finally:
+        evaluator.original = kept
+        evaluator.restore()
 
 
 @dataclass(frozen=True)
@@ -187,6 +218,11 @@ class Taken:
     def reach(self) -> float:
         """The length of the step in units of the scales."""
         return norm(flat(self.move) / flat(self.scales))
+
+    @property
+    def is_measurable(self) -> bool:
+        """Whether the step can be divided and multiplied."""
+        return SHORTEST <= self.reach <= 1 / SHORTEST
 
     @cached_property
     def steepness(self) -> float:

@@ -17,7 +17,7 @@ from gradcheck.noise import Noise, measure_noise
 from gradcheck.probes import slope_round_off
 from gradcheck.repeats import as_double
 from gradcheck.report import Verdict
-from gradcheck.starts import Taken, dot, flat
+from gradcheck.starts import Taken, dot, flat, moved_to
 from gradcheck.taylor import Remainder, curvature, taylor_order
 from gradcheck.verdict import DOUBLE_PRECISION_NOISE, REASONS, is_subgradient, outcome
 
@@ -52,7 +52,9 @@ class StepLine:
             distance = {
                 n: as_double(moved[n]) - as_double(array) for n, array in self._origin.items()
             }
-            self.values[step] = self._taken.evaluator.loss_at(moved)
+            # A step too short to move any entry says nothing, not that both slopes are zero.
+            is_moved = any(np.any(array) for array in distance.values())
+            self.values[step] = self._taken.evaluator.loss_at(moved) if is_moved else math.nan
             self._slopes[step] = dot(self._taken.start.gradient, distance)
         return self.values[step], self._slopes[step]
 
@@ -103,6 +105,32 @@ def measured_step(
         first_order=first_order,
         second_order=second_order,
     )
+
+
+def fits_before(blank: DescentStep, taken: Taken, comparisons: int, steepest: float) -> bool:
+    """Return whether a gradient that fails is right at the parameters of the call before.
+
+    There the same line is measured in the same way, and has to show that to the resolution that a
+    pass takes. A wrong gradient has no reason to be right there.
+
+    Parameters
+    ----------
+    blank, comparisons, steepest: as for `measured_step`
+    """
+    before, move = taken.start.before, taken.move
+    if not before:
+        return False
+    with moved_to(before, taken.evaluator):
+        origin = taken.evaluator.original
+        after = {
+            name: (as_double(origin[name]) + distance).astype(origin[name].dtype)
+            for name, distance in move.items()
+        }
+        older = Taken(taken.evaluator, taken.start, after)
+        if not older.is_measurable:
+            return False
+        step = measured_step(blank, older, taken.evaluator.loss_at(after), comparisons, steepest)
+    return step.verdict == "pass" and step.resolution is not None
 
 
 def _compared(

@@ -1,6 +1,7 @@
 """What a monitor says of steps whose promise, curvature and rate are known in closed form."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -329,6 +330,83 @@ def test_a_loss_that_reads_the_next_batch_by_now_accuses_nobody():
     monitor.end()
     *before, last = monitor.steps
     assert {step.progress for step in before} == {"not comparable"}
-    assert all("hand it over in args=" in step.reason for step in before)
+    assert all("give copies in args=" in step.reason for step in before)
     assert last.verdict == "pass"
     assert monitor.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_batch_buffers_that_are_filled_anew_have_to_be_handed_over_as_copies(copied):
+    rng = np.random.default_rng(0)
+    w, monitor = np.ones(3), DescentMonitor()
+    inputs, targets = np.zeros((8, 3)), np.zeros(8)
+    for _ in range(4):
+        inputs[...], targets[...] = rng.standard_normal((8, 3)), rng.standard_normal(8)
+        slope = 2 * inputs.T @ (inputs @ w - targets) / 8
+        args = (inputs.copy(), targets.copy()) if copied else (inputs, targets)
+        monitor(lambda w, x, y: np.mean((x @ w - y) ** 2), w, slope, args)
+        w -= 0.05 * slope
+    monitor.end()
+    told = ["give copies in args=" in step.reason for step in monitor.steps]
+    assert told == ([False] * 4 if copied else [True] * 3 + [False])
+    assert monitor.verdict == ("pass" if copied else "inconclusive")
+
+
+@pytest.mark.parametrize(("rate", "deviation"), [(0.005, 0.05), (0.001, 0.01)])
+def test_a_step_is_not_called_stalled_where_a_noisy_loss_fell_as_promised(rate, deviation):
+    fell = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noisy = lambda x, rng=rng: loss(x) + deviation * rng.standard_normal()  # noqa: E731
+        for step in descend(loss=noisy, gradient=gradient, rate=rate).steps:
+            is_seen = step.promised > step.noise and step.ratio >= 0.5
+            fell += is_seen
+            assert not (is_seen and step.progress == "stalled")
+    assert fell > 60  # of 120
+
+
+def bowl(x):
+    return loss(x) + np.sum(np.cos(x))
+
+
+def called_late(*, scale=1.0, every=1, dtype=float, rate=0.05, in_place=False):
+    """Descend along a loss that is no quadratic, the monitor called after every update."""
+    monitor, x = DescentMonitor(every=every, in_place=in_place), np.array(START, dtype)
+    for _ in range(8):
+        claimed = (scale * (gradient(x) - np.sin(x))).astype(dtype)
+        x -= dtype(rate) * claimed
+        monitor(partial(bowl, x) if in_place else bowl, x, claimed)
+    return monitor, x
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"every": 3}, {"dtype": np.float32}, {"in_place": True}, {"rate": 1e-4}, {"rate": 0.15}],
+    ids=str,
+)
+def test_a_right_gradient_is_not_accused_where_the_monitor_is_called_after_the_update(options):
+    monitor, x = called_late(**options)
+    assert words(monitor) == {"not comparable"}
+    assert monitor.verdict == "inconclusive"
+    assert all("is called after the update" in step.reason for step in monitor.steps)
+    np.testing.assert_array_equal(x, called_late(**options)[1])
+
+
+@pytest.mark.parametrize("scale", [2.0, -1.0, 1.01])
+def test_a_wrong_gradient_is_not_excused_where_the_monitor_is_called_after_the_update(scale):
+    monitor, _ = called_late(scale=scale, rate=0.01)
+    assert {step.verdict for step in monitor.steps} == {"fail"}
+
+
+def test_the_gradient_of_one_batch_with_the_loss_of_all_fails_and_the_report_asks_about_it():
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.standard_normal((32, 3)), rng.standard_normal(32)
+    w, monitor = np.ones(3), DescentMonitor()
+    for first in range(0, 32, 8):
+        x, y = inputs[first : first + 8], targets[first : first + 8]
+        slope = 2 * x.T @ (x @ w - y) / 8
+        monitor(lambda w: np.mean((inputs @ w - targets) ** 2), w, slope)
+        w -= 0.05 * slope
+    monitor.end()
+    assert {step.verdict for step in monitor.steps} == {"fail"}
+    assert "with loss and gradient of one batch?" in str(monitor)

@@ -114,7 +114,20 @@ def test_arrays_that_the_loss_does_not_read_accuse_nobody():
         monitor(machine.loss, {"w": machine.w.copy()}, {"w": slope})
         machine.write(-0.05 * slope)
     assert words(monitor) == {"not comparable"}
+    assert all("hand over the arrays that it reads" in step.reason for step in monitor.steps)
     assert monitor.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("update", [Machine.write, Machine.replace])
+def test_a_loss_that_reads_live_arrays_instead_of_its_argument_is_told_of_in_place(update):
+    machine, monitor = Machine(), DescentMonitor()
+    for _ in range(3):
+        slope = gradient(machine.w)
+        monitor(lambda w: machine.loss(), machine.w, slope)
+        update(machine, -0.05 * slope)
+    monitor.end(machine.w)
+    assert words(monitor) == {"not comparable"}
+    assert all("use DescentMonitor(in_place=True)" in step.reason for step in monitor.steps)
 
 
 @pytest.mark.parametrize(
@@ -203,8 +216,13 @@ def test_arguments_that_cannot_be_used_are_told():
     monitor = DescentMonitor()
     with pytest.raises(TypeError, match="gradient must be arrays nested like the parameters"):
         monitor(loss, START, gradient)
-    with pytest.raises(ValueError, match="parameters must hold an array of floats"):
+    integers = r"array of floats, got only integers .* in x; convert with \.astype\(float\)"
+    with pytest.raises(ValueError, match=integers):
         monitor(loss, np.array([1, 2]), START)
+    with pytest.raises(ValueError, match="array of floats, got only empty ones"):
+        monitor(loss, np.zeros(0), np.zeros(0))
+    with pytest.raises(ValueError, match="array of floats, got nothing"):
+        monitor(loss, {}, {})
     with pytest.raises(ValueError, match="loss must be one real number, got float64 array"):
         monitor(lambda x: x, START, START)
     with pytest.raises(ValueError, match="args must be empty for an in-place problem"):
@@ -221,6 +239,21 @@ def test_parameters_must_stay_the_same_from_call_to_call():
     monitor(lambda p: loss(p["a"]), {"a": START}, {"a": START})
     with pytest.raises(ValueError, match=r"must keep their names .* got b after a"):
         monitor(lambda p: loss(p["b"]), {"b": START}, {"b": START})
+
+
+@pytest.mark.parametrize("turned", [np.array([1, 2]), None], ids=["integers", "None"])
+def test_a_parameter_that_turns_into_no_floats_or_back_is_told(turned):
+    def first(p):
+        return loss(p["a"])
+
+    floats, others = {"a": START, "b": np.ones(2)}, {"a": START, "b": turned}
+    kind, monitor = np.asarray(turned).dtype, DescentMonitor()
+    monitor(first, floats, floats)
+    with pytest.raises(ValueError, match=rf"'b' must keep its type .* got {kind} after float64"):
+        monitor(first, others, floats)
+    monitor(first, others, {"a": START})
+    with pytest.raises(ValueError, match=rf"'b' must keep its type .* got float64 after {kind}"):
+        monitor(first, floats, floats)
 
 
 def test_complex_parameters_are_judged_as_pairs_of_real_numbers():
@@ -262,3 +295,23 @@ def test_steps_that_floats_can_hardly_hold_do_not_raise(size):
             monitor = descend(lambda x, p=powers: np.sum(x**p), np.ones_like, start, size, steps=2)
         assert len(monitor.steps) == 2
         assert len(str(monitor)) > 0
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_a_line_too_short_to_move_any_entry_passes_no_gradient(factor):
+    # Neighbouring floats are 0.125 apart there: what the ladder divides the step into is nothing.
+    start, monitor = np.array([8e14, -7e14, 3.0]), DescentMonitor()
+    monitor(lambda x: -float(np.sum(np.cos(x))), start, factor * np.sin(start))
+    monitor.end(start + np.array([-0.625, 0.25, 0.0]))
+    assert monitor.verdict == "inconclusive"
+
+
+def test_a_wrong_gradient_is_not_excused_where_the_step_is_nothing_at_the_parameters_before():
+    monitor = DescentMonitor()
+    for x, claimed in (
+        (START * 1e20, 0 * START),
+        (START, 2 * gradient(START)),
+        (1.001 * START, START),
+    ):
+        monitor(loss, x, claimed)
+    assert [step.verdict for step in monitor.steps] == ["fail", "fail"]

@@ -131,6 +131,32 @@ def test_a_loss_in_float32_only_accuses_nobody_but_for_a_gross_mistake(kind):
     assert twice.count("fail") >= 0.9 * len(twice)
 
 
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
+def test_a_correct_network_is_not_accused_where_the_monitor_is_called_after_the_update(kind, dtype):
+    steps = []
+    for seed in SEEDS:
+        network, parameters, inputs, targets = network_and_data(
+            kind, half_mean_squared_norm, seed, dtype
+        )
+        monitor, calls = DescentMonitor(), []
+        trained = train(
+            network,
+            parameters,
+            inputs,
+            targets,
+            observe=lambda *call, calls=calls: calls.append(deepcopy(call)),
+            **BATCHES["momentum"],
+        )
+        after = [parameters for _, parameters, _ in calls[1:]] + [trained.parameters]
+        for (loss, _, gradient), parameters in zip(calls, after, strict=True):
+            monitor(loss, parameters, gradient)
+        steps += monitor.steps
+    assert len(steps) == 20 * 4
+    assert {step.progress for step in steps} == {"not comparable"}
+    assert all("is called after the update" in step.reason for step in steps)
+
+
 def moved(parameters, gradient, rate):
     if isinstance(parameters, dict):
         return {key: moved(held, gradient[key], rate) for key, held in parameters.items()}
