@@ -1,4 +1,4 @@
-"""Names for the types that the modules share."""
+"""Names for the types that the modules share, and what is checked of an array."""
 
 from typing import Any, TypeAlias
 
@@ -12,3 +12,9 @@ LayerParameters: TypeAlias = dict[str, Array]
 NetworkParameters: TypeAlias = dict[str, LayerParameters]
 # Of a problem: arrays by name, or by layer and name.
 Parameters: TypeAlias = dict[str, Any]
+
+
+def check_array(name: str, value: Any) -> None:
+    """Raise TypeError unless a value is an array: a list has other operators."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be an array, got {value!r:.60}")

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from mlp.activations import Activation
-from mlp.arrays import Array, LayerParameters, NetworkParameters, Scalar
+from mlp.arrays import Array, LayerParameters, NetworkParameters, Scalar, check_array
 from mlp.layers import Dense, Layer
 from mlp.losses import Loss
-from mlp.verification import Verifier, layer_problem, loss_problem
+from mlp.verification import Verifier, check_verifier, layer_problem, loss_problem
 
 Initialiser = Callable[[np.random.Generator, int, int], Array]
 
@@ -88,6 +88,7 @@ class Network:
         verify: Verifier | None = None,
     ) -> Iterator[tuple[str, LayerParameters]]:
         """Yield every layer's name with the gradients of its parameters, the last layer first."""
+        check_verifier(verify)
         outputs, passes = self._passes(parameters, inputs)
         check_targets(targets, outputs)
         upstream = self.loss.gradient(outputs, targets)  # (batch, outputs)
@@ -105,6 +106,7 @@ class Network:
         self, parameters: NetworkParameters, inputs: Array
     ) -> tuple[Array, list[tuple[Layer, Array, Any]]]:
         """Return the outputs, and every layer with its inputs and its cache."""
+        check_parameters(parameters, self.layers)
         check_inputs(inputs, self.layers[0].fan_in)
         outputs, passes = inputs, []
         for layer in self.layers:
@@ -124,14 +126,35 @@ def check_widths(layers: Sequence[Layer]) -> None:
             )
 
 
+def check_parameters(parameters: Any, layers: Sequence[Layer]) -> None:
+    """Raise ValueError unless names and shapes are the layers' own: broadcasting would hide it."""
+    names = [layer.name for layer in layers]
+    if not isinstance(parameters, dict) or parameters.keys() != set(names):
+        given = list(parameters) if isinstance(parameters, dict) else parameters
+        raise ValueError(f"parameters must be a dict of the layers {names}, got {given!r:.60}")
+    for layer in layers:
+        expected, shapes = _shapes(layer.parameters), _shapes(parameters[layer.name])
+        if shapes != expected:
+            raise ValueError(
+                f"parameters of layer {layer.name!r} must have the shapes {expected}, got {shapes}"
+            )
+
+
+def _shapes(parameters: LayerParameters) -> dict[str, Any]:
+    """Return the shape of every parameter; of what is no array, its type."""
+    return {key: getattr(value, "shape", type(value)) for key, value in parameters.items()}
+
+
 def check_inputs(inputs: Array, fan_in: int) -> None:
     """Raise ValueError unless the inputs are rows of the width that the first layer takes."""
+    check_array("inputs", inputs)
     if inputs.ndim != 2 or inputs.shape[1] != fan_in:
         raise ValueError(f"inputs must have shape (batch, {fan_in}), got {inputs.shape}")
 
 
 def check_targets(targets: Array, outputs: Array) -> None:
     """Raise ValueError unless there is a target per output: broadcasting would hide it."""
+    check_array("targets", targets)
     if targets.shape != outputs.shape:
         raise ValueError(
             f"targets must have the outputs' shape {outputs.shape}, got {targets.shape}"

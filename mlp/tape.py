@@ -11,6 +11,10 @@ data, is a constant.
 
 Nothing here is shared with the hand-written backward passes: it is a second opinion on them.
 
+The functions below take plain arrays and numbers too, and return plain ones. So one function is
+the loss, and `gradient` of it its gradient: `gradcheck.check_gradients(loss, gradient(loss),
+parameters)` compares the two.
+
 References
 ----------
 Griewank & Walther (2008), Evaluating Derivatives, section 3.2.
@@ -19,13 +23,17 @@ survey, section 3.2.
 
 Examples
 --------
->>> slope = gradient(lambda point: 3 * point["x"] ** 2 + 2 * point["x"] * point["y"] + 5)
->>> {name: float(value) for name, value in slope({"x": 2.0, "y": 3.0}).items()}
-{'x': 18.0, 'y': 4.0}
+>>> def loss(point):
+...     return 3 * point["x"] ** 2 + 2 * point["x"] * exp(point["y"])
+>>> point = {"x": 2.0, "y": 0.0}
+>>> float(loss(point))
+16.0
+>>> {name: float(slope) for name, slope in gradient(loss)(point).items()}
+{'x': 14.0, 'y': 4.0}
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -71,9 +79,6 @@ class Variable:
     parents: the variables that it was made of, each with the way back to it.
     """
 
-    # Makes numpy leave `array * variable` to the variable.
-    __array_ufunc__ = None
-
     def __init__(
         self, tape: Tape, value: Array, parents: tuple[tuple["Variable", Pullback], ...]
     ) -> None:
@@ -81,7 +86,42 @@ class Variable:
         tape.variables.append(self)
 
     def __repr__(self) -> str:
-        return f"a variable of shape {self.value.shape}"
+        return f"a variable of shape {self.shape}"
+
+    def __array_ufunc__(
+        self, function: np.ufunc, method: str, *operands: Any, **options: Any
+    ) -> "Variable":
+        """Take `array * variable` from numpy; what else it does is not recorded."""
+        known = function in REFLECTED and method == "__call__" and not options
+        if not known or not isinstance(operands[1], Variable):
+            raise _unrecorded(function)
+        array, variable = operands
+        return REFLECTED[function](variable, array)
+
+    def __array_function__(self, function: Callable[..., Any], *_: Any) -> NoReturn:
+        raise _unrecorded(function)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return self.value.shape
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator["Variable"]:
+        return (self[position] for position in range(len(self)))
+
+    def __getitem__(self, index: Any) -> "Variable":
+        """Return the entries x[i] at an index; u_i goes to x_i, as often as it was taken."""
+        x = self.value
+
+        def back(u: Array) -> Array:
+            slopes = np.zeros_like(x)
+            np.add.at(slopes, index, u)
+            return slopes
+
+        return _made(x[index], (self, back))
 
     def __add__(self, other: Any) -> "Variable":
         return _made(_value(self) + _value(other), (self, lambda u: u), (other, lambda u: u))
@@ -141,35 +181,46 @@ class Variable:
         return _ratio(total, total.value.dtype.type(count))
 
 
-def exp(x: Variable) -> Variable:
+# What numpy is asked for where an array is left of an operator, and who answers in its place.
+REFLECTED = {
+    np.add: Variable.__radd__,
+    np.subtract: Variable.__rsub__,
+    np.multiply: Variable.__rmul__,
+    np.true_divide: Variable.__rtruediv__,
+    np.matmul: Variable.__rmatmul__,
+}
+
+
+def exp(x: Any) -> Any:
     """Return e**x, its own derivative."""
-    y = np.exp(x.value)
-    return _made(y, (x, lambda u: u * y))
+    y = np.exp(_value(x))
+    return _recorded(y, (x, lambda u: u * y))
 
 
-def log(x: Variable) -> Variable:
+def log(x: Any) -> Any:
     """Return the natural logarithm; its derivative is 1 / x."""
-    return _made(np.log(x.value), (x, lambda u: u / x.value))
+    y = np.log(_value(x))
+    return _recorded(y, (x, lambda u: u / x.value))
 
 
-def sigmoid(x: Variable) -> Variable:
+def sigmoid(x: Any) -> Any:
     """Return y = 1 / (1 + exp(-x)); dy/dx = y (1 - y)."""
     with np.errstate(over="ignore"):  # far to the left 1 / (1 + inf) is the limit
-        y = 1 / (1 + np.exp(-x.value))
-    return _made(y, (x, lambda u: u * y * (1 - y)))
+        y = 1 / (1 + np.exp(-_value(x)))
+    return _recorded(y, (x, lambda u: u * y * (1 - y)))
 
 
-def tanh(x: Variable) -> Variable:
+def tanh(x: Any) -> Any:
     """Return y = tanh(x); dy/dx = 1 - y**2."""
-    y = np.tanh(x.value)
-    return _made(y, (x, lambda u: u * (1 - y**2)))
+    y = np.tanh(_value(x))
+    return _recorded(y, (x, lambda u: u * (1 - y**2)))
 
 
-def maximum(one: Any, other: Any) -> Variable:
+def maximum(one: Any, other: Any) -> Any:
     """Return the larger of two, entry by entry; u goes to that one, and to the second in a tie."""
     first = np.greater(_value(one), _value(other))
     y = np.maximum(_value(one), _value(other))
-    return _made(y, (one, lambda u: u * first), (other, lambda u: u * ~first))
+    return _recorded(y, (one, lambda u: u * first), (other, lambda u: u * ~first))
 
 
 def value_and_gradient(loss: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
@@ -216,6 +267,20 @@ def _product(x: Any, y: Any) -> Variable:
 
 def _value(operand: Any) -> Any:
     return operand.value if isinstance(operand, Variable) else operand
+
+
+def _recorded(value: Any, *ways: tuple[Any, Pullback]) -> Any:
+    """Return a new variable; the plain value where no operand is one."""
+    plain = not any(isinstance(operand, Variable) for operand, _ in ways)
+    return value if plain else _made(value, *ways)
+
+
+def _unrecorded(function: Callable[..., Any]) -> TypeError:
+    """Return why a function of numpy is refused: the tape would not know of its result."""
+    return TypeError(
+        f"numpy.{function.__name__} takes no Variable; use tape.exp, tape.log, tape.sigmoid, "
+        "tape.tanh, tape.maximum, or the variable's own sum, mean and T"
+    )
 
 
 def _made(value: Any, *ways: tuple[Any, Pullback]) -> Variable:

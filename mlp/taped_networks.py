@@ -57,7 +57,7 @@ def taped_loss(network: Network) -> Callable[..., Variable]:
             if "bias" in parameters[name]:
                 z = z + parameters[name]["bias"]  # (batch, fan_out) + (fan_out,)
             outputs = activation(z)
-        check_targets(targets, outputs.value)
+        check_targets(targets, outputs)
         return measure(outputs, targets)
 
     return loss
@@ -65,7 +65,8 @@ def taped_loss(network: Network) -> Callable[..., Variable]:
 
 def leaky_relu(z: Variable) -> Variable:
     """Return z where that is the larger one, and LEAKY_SLOPE z elsewhere."""
-    return maximum(z, LEAKY_SLOPE * z)
+    y: Variable = maximum(z, LEAKY_SLOPE * z)
+    return y
 
 
 def half_mean_squared_norm(y: Variable, t: Array) -> Variable:
@@ -87,7 +88,7 @@ def softmax_cross_entropy(y: Variable, t: Array) -> Variable:
     """Return -1/N sum_nk t_nk log p_nk, with log p_nk = y_nk - log sum_j exp(y_nj)."""
     # A constant in every row of y changes no p; this one lets no exponential overflow.
     y = y - y.value.max(axis=1, keepdims=True)
-    log_p = y - log(exp(y).sum(axis=1, keepdims=True))  # (batch, outputs) - (batch, 1)
+    log_p: Variable = y - log(exp(y).sum(axis=1, keepdims=True))  # (batch, outputs) - (batch, 1)
     return -(log_p * t).sum() / len(t)
 
 

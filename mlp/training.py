@@ -12,18 +12,20 @@ References
 Goodfellow, Bengio & Courville (2016), Deep Learning, section 8.3.2.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlp.arrays import Array, NetworkParameters, Scalar
+from mlp.arrays import Array, NetworkParameters, Scalar, check_array
 from mlp.network import Network
 from mlp.problem import Problem
-from mlp.verification import Claim, Verifier
+from mlp.verification import Claim, Verifier, check_verifier
 
 # Called before every step with the loss of its batch as a function of the parameters, the
 # parameters, and the gradient there.
@@ -89,9 +91,14 @@ def train(
     ValueError
         when a number is out of its range, there is not a target per sample, or verify_every comes
         without verify
+    TypeError
+        when data are no arrays, rng no generator, or verify or observe no function
+    FloatingPointError
+        when the loss before a step is not a finite number: training has diverged
     """
     _check_numbers(learning_rate, epochs, batch_size, momentum)
     _check_samples(inputs, targets)
+    _check_helpers(rng, observe, verify)
     timed = None if verify is None else _Timed(verify)
     every = _interval(verify, verify_every)
     started = time.perf_counter()
@@ -99,9 +106,9 @@ def train(
     velocity: NetworkParameters | None = None
     for number, rows in enumerate(_batches(len(inputs), batch_size, epochs, rng)):
         batch = inputs[rows], targets[rows]  # (rows, inputs), (rows, outputs)
+        losses.append(_finite(float(network.loss_value(parameters, *batch)), number))
         asked = timed if number % every == 0 else None
         gradient = _gradient(network, parameters, batch, asked)
-        losses.append(float(network.loss_value(parameters, *batch)))
         if observe is not None:
             observe(partial(_loss_of, network, batch), parameters, gradient)
         velocity = _next_velocity(velocity, gradient, learning_rate, momentum)
@@ -201,8 +208,7 @@ def _interval(verify: Verifier | None, verify_every: int | None) -> int:
         raise ValueError(
             "verify must be given with verify_every, such as gradcheck.layer_verifier(), got None"
         )
-    if verify_every < 1:
-        raise ValueError(f"verify_every must be at least 1, got {verify_every!r}")
+    _check_whole("verify_every", verify_every, least=1)
     return verify_every
 
 
@@ -210,18 +216,47 @@ def _check_numbers(
     learning_rate: float, epochs: int, batch_size: int | None, momentum: float
 ) -> None:
     """Raise ValueError unless the numbers make steps downhill."""
-    if not learning_rate > 0:
-        raise ValueError(f"learning_rate must be above 0, got {learning_rate!r}")
-    if epochs < 0:
-        raise ValueError(f"epochs must be at least 0, got {epochs!r}")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size!r}")
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum must be at least 0 and below 1, got {momentum!r}")
+    if not isinstance(learning_rate, Real) or not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be a finite number above 0, got {learning_rate!r}")
+    if not isinstance(momentum, Real) or not 0 <= momentum < 1:
+        raise ValueError(f"momentum must be a number from 0 up and below 1, got {momentum!r}")
+    _check_whole("epochs", epochs, least=0)
+    if batch_size is not None:
+        _check_whole("batch_size", batch_size, least=1)
+
+
+def _check_whole(name: str, value: object, *, least: int) -> None:
+    """Raise ValueError unless a value is a whole number that is not below the least."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+def _check_helpers(rng: object, observe: object, verify: object) -> None:
+    """Raise TypeError unless who shuffles, observes and verifies is what can."""
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
+    if observe is not None and not callable(observe):
+        raise TypeError(
+            "observe must be a function of (loss, parameters, gradient), "
+            f"such as gradcheck.DescentMonitor(), got {observe!r}"
+        )
+    check_verifier(verify)
+
+
+def _finite(loss: float, number: int) -> float:
+    """Return the loss before a step, where it is a finite number."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"loss must be finite, got {loss!r} before step {number}, counted from 0: "
+            "training has diverged, a smaller learning_rate may help"
+        )
+    return loss
 
 
 def _check_samples(inputs: Array, targets: Array) -> None:
     """Raise ValueError unless there are samples, and as many targets."""
+    check_array("inputs", inputs)
+    check_array("targets", targets)
     if len(inputs) == 0 or len(inputs) != len(targets):
         raise ValueError(
             "inputs and targets must have the same number of rows, one at least, "

@@ -18,6 +18,7 @@ the gradient is right.
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,15 @@ Verifier = Callable[[Problem], object]
 
 # What the inputs of a layer, and the outputs that the loss takes, are called beside parameters.
 INPUTS, LOSS, OUTPUTS = "inputs", "loss", "outputs"
+
+
+def check_verifier(verify: Any) -> None:
+    """Raise TypeError unless what is to verify is a function, or None."""
+    if verify is not None and not callable(verify):
+        raise TypeError(
+            "verify must be a function of a problem, such as gradcheck.layer_verifier(), "
+            f"got {verify!r}"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,10 +33,16 @@ def interrupted(settings):
     raise KeyboardInterrupt
 
 
+def doubted(settings):
+    """End as a verifier that finds a gradient wrong ends a training."""
+    raise AssertionError("layer2.weight is wrong\n  at [0, 1]")
+
+
 SMALL = {
     demo.name: demo
     for demo in (
         Demo("falling", "Falls & falls", shown, trains=True),
+        Demo("doubted", "Fails", doubted, trains=True),
         Demo("bare", "Text alone", bare),
         Demo("interrupted", "Stops", interrupted),
     )
@@ -82,6 +88,7 @@ def test_without_a_name_the_demos_are_listed(run):
         "python -m mlp DEMO shows one of these:",
         "",
         "  falling      Falls & falls",
+        "  doubted      Fails",
         "  bare         Text alone",
         "  interrupted  Stops",
         "",
@@ -135,12 +142,22 @@ def test_curves_are_written_as_svg_where_asked_to(run, tmp_path):
         (["falling", "-o"], "error: argument -o/--output: expected one argument\n"),
         (
             ["bare", "--verify-every", "5"],
-            "error: demo 'bare' trains nothing that could be verified or monitored\n",
+            "error: demo 'bare' takes no --verify-every and no --monitor; these do: "
+            "falling, doubted\n",
         ),
         (
             ["bare", "--monitor"],
-            "error: demo 'bare' trains nothing that could be verified or monitored\n",
+            "error: demo 'bare' takes no --verify-every and no --monitor; these do: "
+            "falling, doubted\n",
         ),
+        (["--seed", "0"], "error: DEMO must be given with --seed; python -m mlp lists them\n"),
+        (
+            ["-o", "a.svg", "--verify-every", "2", "--monitor"],
+            "error: DEMO must be given with --output, --verify-every, --monitor; "
+            "python -m mlp lists them\n",
+        ),
+        (["falling", "-o", "a.png"], "error: --output must end in .svg, or be -, got 'a.png'\n"),
+        (["falling", "-o", "svg"], "error: --output must end in .svg, or be -, got 'svg'\n"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_line_before_anything_runs(run, arguments, message):
@@ -176,6 +193,30 @@ def test_a_demo_without_curves_is_shown_and_writes_no_file(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dash_prints_the_svg_alone(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run("falling", "-o", "-")
+    assert (done.code, done.err) == (0, "")
+    root = ElementTree.fromstring(done.out)
+    assert root.find("{http://www.w3.org/2000/svg}title").text == "Falls & falls"
+    assert done.out.endswith("</svg>\n")
+    assert list(tmp_path.iterdir()) == []
+    done = run("bare", "-o", "-")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: demo 'bare' has no curves to write to '-'\n"
+
+
+def test_a_gradient_found_wrong_is_told_as_the_verifier_tells_it(run):
+    done = run("doubted", "--verify-every", "1")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "layer2.weight is wrong\n  at [0, 1]\n"
+
+
+def test_an_assertion_that_is_not_a_verifiers_is_a_bug_of_ours(run):
+    with pytest.raises(AssertionError, match=r"layer2\.weight is wrong"):
+        run("doubted")
+
+
 def test_an_interrupt_says_so(run):
     done = run("interrupted")
     assert (done.code, done.out, done.err) == (130, "", "interrupted\n")
@@ -190,6 +231,7 @@ def test_help_fits_a_terminal_and_names_every_option(run, capsys, monkeypatch):
     assert max(map(len, text.splitlines())) <= 80
     for option in ("DEMO", "--seed N", "--output FILE", "--verify-every N", "--monitor"):
         assert option in text
+    assert "Demos that take --verify-every and --monitor: falling, doubted." in text
 
 
 def test_the_command_runs_in_an_empty_folder(process, tmp_path):
@@ -214,3 +256,21 @@ def test_a_pipe_that_nobody_reads_leaves_no_traceback(process, arguments):
     with os.fdopen(writer, "w") as closed:
         done = process(*arguments, stdout=closed)
     assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_who_leaves_after_the_first_lines_has_been_sent_all(run, monkeypatch):
+    written = []
+    monkeypatch.setattr(sys.stdout, "write", written.append)
+    assert run("falling").code == 0
+    (text,) = written  # a second piece would find the pipe closed
+    assert text.startswith("Falls & falls\n")
+    assert text.endswith("* falling\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize("arguments", [[], ["spiral"], ["spiral", "-o", "-"]])
+def test_output_that_cannot_be_written_is_one_line(process, arguments):
+    with Path("/dev/full").open("w") as full:
+        done = process(*arguments, stdout=full)
+    assert done.returncode == 2
+    assert done.stderr == "error: standard output: No space left on device\n"

@@ -1,5 +1,6 @@
 """Chaining layers: what fits, what is refused, and that nothing is changed on the way."""
 
+import re
 from copy import deepcopy
 
 import numpy as np
@@ -92,6 +93,66 @@ def test_inputs_of_the_wrong_width_are_refused(shape):
     network = make_network()
     with pytest.raises(ValueError, match=r"inputs must have shape \(batch, 3\), got"):
         network.predict(network.parameters, np.ones(shape))
+
+
+@pytest.mark.parametrize("name", ["inputs", "targets"])
+def test_data_in_lists_are_refused(data, name):
+    network, given = make_network(), dict(zip(("inputs", "targets"), data, strict=True))
+    given[name] = given[name].tolist()
+    for use in (network.loss_value, network.backward):
+        with pytest.raises(TypeError, match=rf"^{name} must be an array, got \[\["):
+            use(network.parameters, **given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: {}, "must be a dict of the layers ['layer1', 'layer2', 'layer3'], got []"),
+        (lambda p: p | {"layer4": {}}, "got ['layer1', 'layer2', 'layer3', 'layer4']"),
+        (
+            lambda p: [1, 2],
+            "must be a dict of the layers ['layer1', 'layer2', 'layer3'], got [1, 2",
+        ),
+        (lambda p: None, "must be a dict of the layers ['layer1', 'layer2', 'layer3'], got None"),
+        (
+            lambda p: p | {"layer2": {"weight": p["layer2"]["weight"]}},
+            "of layer 'layer2' must have the shapes {'weight': (4, 5), 'bias': (5,)}, "
+            "got {'weight': (4, 5)}",
+        ),
+        (
+            lambda p: p | {"layer2": p["layer2"] | {"weight": np.ones((5, 4))}},
+            "of layer 'layer2' must have the shapes {'weight': (4, 5), 'bias': (5,)}, "
+            "got {'weight': (5, 4), 'bias': (5,)}",
+        ),
+        (
+            lambda p: p | {"layer1": {"weight": [[1.0]], "bias": 2.0}},
+            "got {'weight': <class 'list'>, 'bias': <class 'float'>}",
+        ),
+        # Each of these would be broadcast to a gradient of another shape.
+        (
+            lambda p: p | {"layer3": p["layer3"] | {"bias": np.ones(1)}},
+            "of layer 'layer3' must have the shapes {'weight': (5, 2), 'bias': (2,)}, "
+            "got {'weight': (5, 2), 'bias': (1,)}",
+        ),
+        (
+            lambda p: p | {"layer3": p["layer3"] | {"bias": np.ones((7, 2))}},
+            "got {'weight': (5, 2), 'bias': (7, 2)}",
+        ),
+    ],
+)
+def test_parameters_of_another_network_are_refused(data, change, message):
+    network = make_network()
+    given = change(network.parameters)
+    for use in (network.loss_value, network.backward):
+        with pytest.raises(ValueError, match=f"^parameters .*{re.escape(message)}"):
+            use(given, *data)
+
+
+def test_what_verifies_nothing_is_refused(data):
+    network = make_network()
+    message = r"^verify must be a function .* gradcheck\.layer_verifier\(\), got True$"
+    with pytest.raises(TypeError, match=message):
+        network.backward(network.parameters, *data, verify=True)
 
 
 def test_float32_in_gives_float32_out(data, in_dtype):

@@ -249,6 +249,83 @@ def test_a_matrix_product_of_something_else_is_refused(left, right):
     assert f"got {left} and {right}" in str(caught.value)
 
 
-def test_functions_of_numpy_refuse_variables():
-    with pytest.raises(TypeError, match="Variable"):
-        np.exp(Tape().variable(1.0))
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("exp", np.exp),
+        ("exp", lambda x: np.exp(x, out=np.ones(3))),
+        ("maximum", lambda x: np.maximum(x, 0)),
+        ("add", lambda x: np.add(np.ones(3), x, out=np.ones(3))),
+        ("add", np.add.reduce),
+        ("subtract", lambda x: np.subtract(x, np.ones(3))),
+        ("power", lambda x: np.full(3, 2.0) ** x),
+        ("less", lambda x: np.ones(3) < x),
+        ("sum", np.sum),
+        ("mean", np.mean),
+        ("dot", lambda x: np.dot(np.ones(3), x)),
+        ("concatenate", lambda x: np.concatenate([x, np.ones(3)])),
+    ],
+)
+def test_functions_of_numpy_refuse_variables_and_name_those_of_the_tape(name, use):
+    with pytest.raises(TypeError, match=rf"^numpy\.{name} takes no Variable; use tape\.exp,"):
+        use(Tape().variable(np.ones(3)))
+
+
+@pytest.mark.parametrize("operand", [np.array([3.0, 4.0]), np.float64(3), 3.0, 3])
+def test_an_array_or_a_number_may_be_left_of_an_operator(operand):
+    point = np.array([2.0, 5.0])
+    for use in (
+        lambda a, x: a + x,
+        lambda a, x: a - x,
+        lambda a, x: a * x,
+        lambda a, x: a / x,
+    ):
+        x = Tape().variable(point)
+        np.testing.assert_array_equal(use(operand, x).value, use(operand, point))
+    x = Tape().variable(np.ones((2, 1)))
+    np.testing.assert_array_equal((np.array([[3.0, 4.0]]) @ x).value, [[7]])
+
+
+@pytest.mark.parametrize("x", [0.3, 2, np.float32(0.3), np.array([0.3, 2.0]), np.array(0.3)])
+@pytest.mark.parametrize(
+    "function", [exp, log, sigmoid, tanh, lambda x: maximum(x, 1), lambda x: maximum(1, x)]
+)
+def test_of_plain_arrays_and_numbers_functions_are_plain(function, x):
+    plain, of_variable = function(x), function(Tape().variable(x)).value
+    assert isinstance(plain, np.ndarray | np.generic)
+    np.testing.assert_array_equal(plain, of_variable)
+    assert np.shape(plain) == np.shape(x)
+
+
+def test_a_variable_has_the_shape_and_the_length_of_its_array():
+    x = Tape().variable(np.ones((4, 3)))
+    assert (x.shape, len(x)) == ((4, 3), 4)
+    assert [row.shape for row in x] == [(3,)] * 4
+    with pytest.raises(TypeError, match="unsized"):
+        len(Tape().variable(1.0))
+    with pytest.raises(TypeError, match="unsized"):
+        iter(Tape().variable(1.0))
+
+
+@pytest.mark.parametrize(
+    "index",
+    [1, -1, (2, 0), slice(None, 2), (slice(None), 1), [0, 2, 0], ([0, 1, 0], [2, 2, 2]), None, ...],
+)
+def test_slopes_of_entries_go_to_where_they_were_taken_as_often(index):
+    x = np.arange(9.0).reshape(3, 3)
+    value, found = value_and_gradient(lambda x: (x[index] ** 2).sum())(x)
+    assert value == np.sum(x[index] ** 2)
+    taken = np.arange(9).reshape(3, 3)[index].ravel().tolist()
+    times = [taken.count(place) for place in range(9)]
+    np.testing.assert_array_equal(found, 2 * x * np.reshape(times, (3, 3)))
+
+
+def test_entries_chosen_by_a_mask_have_the_slopes():
+    x = np.array([3.0, -1.0, 2.0])
+    found = gradient(lambda v: (v[x > 0] * np.array([5.0, 7.0])).sum())(x)
+    np.testing.assert_array_equal(found, [5, 0, 7])
+
+
+def test_rows_of_a_variable_have_slopes_of_their_own():
+    found = gradient(lambda x: sum(n * row.sum() for n, row in enumerate(x)))(np.ones((3, 2)))
+    np.testing.assert_array_equal(found, [[0, 0], [1, 1], [2, 2]])

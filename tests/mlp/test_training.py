@@ -1,5 +1,7 @@
 """Gradient descent: where it goes is known in closed form; batches, observers and verifiers."""
 
+import math
+import re
 from copy import deepcopy
 from itertools import count
 
@@ -257,21 +259,77 @@ def test_what_a_verifier_raises_ends_the_training():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"learning_rate": 0}, "learning_rate must be above 0, got 0"),
-        ({"learning_rate": -0.1}, "learning_rate must be above 0, got -0.1"),
-        ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),
-        ({"epochs": -1}, "epochs must be at least 0, got -1"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"momentum": 1}, "momentum must be at least 0 and below 1, got 1"),
-        ({"momentum": -0.5}, "momentum must be at least 0 and below 1, got -0.5"),
-        ({"momentum": float("nan")}, "momentum must be at least 0 and below 1, got nan"),
+        ({"learning_rate": 0}, "learning_rate must be a finite number above 0, got 0"),
+        ({"learning_rate": -0.1}, "learning_rate must be a finite number above 0, got -0.1"),
+        ({"learning_rate": math.nan}, "learning_rate must be a finite number above 0, got nan"),
+        ({"learning_rate": math.inf}, "learning_rate must be a finite number above 0, got inf"),
+        ({"learning_rate": "a"}, "learning_rate must be a finite number above 0, got 'a'"),
+        ({"epochs": -1}, "epochs must be a whole number of at least 0, got -1"),
+        ({"epochs": 1.5}, "epochs must be a whole number of at least 0, got 1.5"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"batch_size": 2.0}, "batch_size must be a whole number of at least 1, got 2.0"),
+        ({"momentum": 1}, "momentum must be a number from 0 up and below 1, got 1"),
+        ({"momentum": -0.5}, "momentum must be a number from 0 up and below 1, got -0.5"),
+        ({"momentum": math.nan}, "momentum must be a number from 0 up and below 1, got nan"),
+        ({"momentum": "0.9"}, "momentum must be a number from 0 up and below 1, got '0.9'"),
         ({"verify_every": 10}, "verify must be given with verify_every"),
-        ({"verify_every": 0, "verify": print}, "verify_every must be at least 1, got 0"),
+        *(
+            (
+                {"verify_every": every, "verify": print},
+                f"verify_every must be a whole number of at least 1, got {every!r}",
+            )
+            for every in (0, 1.5, "2", True)
+        ),
     ],
 )
 def test_numbers_out_of_their_range_are_refused(options, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         trained(**options)
+
+
+def test_numbers_may_be_those_of_numpy():
+    plain = trained(epochs=3, batch_size=2, learning_rate=0.5, momentum=0.5)
+    whole = {"epochs": np.int64(3), "batch_size": np.uint8(2), "verify_every": np.int8(1)}
+    real = {"learning_rate": np.float64(0.5), "momentum": np.float32(0.5)}
+    done = trained(**whole, **real, verify=lambda problem: None)
+    assert done.losses == plain.losses
+    assert done.verified == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rng": 0}, "rng must be a numpy.random.Generator, got 0"),
+        ({"observe": True}, "observe must be a function of (loss, parameters, gradient), such as"),
+        (
+            {"verify": True},
+            "verify must be a function of a problem, such as gradcheck.layer_verifier(), got True",
+        ),
+    ],
+)
+def test_who_cannot_shuffle_observe_or_verify_is_refused(options, message):
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        trained(**options)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value encountered")
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_training_that_diverges_ends_at_the_first_loss_that_is_no_number(line, momentum):
+    network, inputs, targets = line
+    options = {"learning_rate": 1e100, "momentum": momentum}
+    # The distance d to the minimum grows 32e100 times per step, and the loss is 16 d**2: 1e204
+    # before step 1, beyond all numbers before step 2.
+    two = train(network, network.parameters, inputs, targets, epochs=2, **options)
+    assert np.isfinite(two.losses).all()
+    asked = []
+    with pytest.raises(FloatingPointError, match=r"^loss must be finite, got inf before step 2,"):
+        train(
+            *(network, network.parameters, inputs, targets),
+            epochs=3,
+            verify=asked.append,
+            **options,
+        )
+    assert len(asked) == 2 * 3  # nothing is said of a gradient where there is no loss
 
 
 @pytest.mark.parametrize(("inputs", "targets"), [(5, 4), (5, 7), (0, 0)])
@@ -280,3 +338,11 @@ def test_samples_without_targets_are_refused(inputs, targets):
     data = np.ones((inputs, 3)), np.ones((targets, 2))
     with pytest.raises(ValueError, match=f"same number of rows, one at least, got {inputs} and"):
         train(network, network.parameters, *data, learning_rate=0.1, epochs=1)
+
+
+@pytest.mark.parametrize("name", ["inputs", "targets"])
+def test_samples_in_lists_are_refused(name):
+    network, data = REFERENCE.network, dict(zip(("inputs", "targets"), REFERENCE.args, strict=True))
+    data[name] = data[name].tolist()
+    with pytest.raises(TypeError, match=rf"^{name} must be an array, got \[\["):
+        train(network, network.parameters, **data, learning_rate=0.1, epochs=1)
