@@ -95,9 +95,11 @@ class Network:
         if verify is not None:
             verify(loss_problem(self.loss, outputs, targets, upstream))
         for layer, layer_inputs, cache in reversed(passes):
+            # Verified is what was handed down, should the layer write to it.
+            handed = upstream if verify is None else upstream.copy()
             input_gradient, gradients = layer.backward(cache, upstream)
             if verify is not None:
-                asked = (layer, parameters[layer.name], layer_inputs, upstream)
+                asked = (layer, parameters[layer.name], layer_inputs, handed)
                 verify(layer_problem(*asked, (input_gradient, gradients)))
             yield layer.name, gradients
             upstream = input_gradient  # (batch, fan_in): the outputs of the layer below

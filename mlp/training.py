@@ -81,7 +81,8 @@ def train(
     momentum: part of the last step that the next one keeps.
     rng: shuffles the samples before every epoch; by default they stay in their order.
     observe: called before every step as observe(loss, parameters, gradient), where loss is that
-        of the step's batch, as a function of the parameters; such as `gradcheck.DescentMonitor()`.
+        of the step's batch, as a function of the parameters; such as `gradcheck.DescentMonitor()`,
+        which has to be told where the last step led: `monitor.end(training.parameters)`.
     verify: asked about the gradient of every layer, and then of the whole network, in every step
         that is verified; raises where one is wrong. `gradcheck.layer_verifier()` makes one.
     verify_every: verifies the first of so many steps; every step by default.

@@ -103,7 +103,7 @@ def layer_problem(
 
     def gradient(point: NetworkParameters) -> NetworkParameters:
         _, cache = layer.forward(*_split(point[layer.name]))
-        return _joined(layer, layer.backward(cache, upstream))
+        return _joined(layer, layer.backward(cache, upstream.copy()))
 
     point = {layer.name: {**parameters, INPUTS: inputs}}
     return Problem(

@@ -43,7 +43,7 @@ def test_a_watched_descent_is_told_from_steps_too_long_and_from_a_wrong_gradient
     steps = [line for line in outcome.lines if line.startswith("steps:")]
     assert "overshoots" in steps[1]
     assert "wrong" not in steps[0] + steps[1]
-    assert "11 wrong gradient" in steps[2]
+    assert "12 wrong gradient" in steps[2]
 
 
 QUICK = {"steps", "digits"}

@@ -2,14 +2,30 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from mlp.arrays import NetworkParameters, Scalar
 from mlp.curves import STEP, Curve
-from mlp.training import Observer, Training
+from mlp.training import Training
 from mlp.verification import Verifier
 
 # What a line of text may be wide.
 COLUMNS = 80
+
+
+class Monitor(Protocol):
+    """An observer of training that is told where the last step led, and says what it saw."""
+
+    def __call__(
+        self,
+        loss: Callable[[NetworkParameters], Scalar],
+        parameters: NetworkParameters,
+        gradient: NetworkParameters,
+    ) -> None:
+        """Look at a gradient before its step."""
+
+    def end(self, parameters: NetworkParameters) -> None:
+        """Look at the parameters after the last step."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +42,7 @@ class Settings:
     """
 
     verifier: Callable[[], Verifier]
-    monitor: Callable[[], Observer]
+    monitor: Callable[[], Monitor]
     seed: int = 0
     verify_every: int | None = None
     observing: bool = False
@@ -86,6 +102,7 @@ def training_lines(training: Training, options: dict[str, Any]) -> tuple[str, ..
             f"{training.verifying_seconds:.2f} s of {training.seconds:.2f} s"
         )
     if "observe" in options:
+        options["observe"].end(training.parameters)
         lines += ["", *str(options["observe"]).splitlines()]
     return tuple(lines)
 

@@ -31,6 +31,7 @@ def watched(
         epochs=STEPS,
         observe=monitor,
     )
+    monitor.end(training.parameters)
     return training, str(monitor).splitlines()
 
 

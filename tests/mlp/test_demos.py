@@ -34,6 +34,9 @@ class Watching:
     def __call__(self, loss, parameters, gradient):
         self.steps += 1
 
+    def end(self, parameters):
+        """End a training that was watched."""
+
     def __str__(self):
         return f"watched {self.steps} steps"
 

@@ -127,7 +127,7 @@ def test_the_curve_has_the_loss_of_every_step_and_falls(settings):
 
 
 def test_steps_are_verified_and_observed_where_asked():
-    seen = {"verified": 0, "observed": 0}
+    seen = {"verified": 0, "observed": 0, "ended": 0}
 
     def verify(problem):
         seen["verified"] += 1
@@ -135,6 +135,9 @@ def test_steps_are_verified_and_observed_where_asked():
     class Monitor:
         def __call__(self, loss, parameters, gradient):
             seen["observed"] += 1
+
+        def end(self, parameters):
+            seen["ended"] += 1
 
         def __str__(self):
             return "as promised"
@@ -144,7 +147,7 @@ def test_steps_are_verified_and_observed_where_asked():
     assert "verified 4 of 200 steps" in text
     assert "as promised" in text
     # Every time the loss, two layers, and the whole network.
-    assert seen == {"verified": 4 * 4, "observed": 200}
+    assert seen == {"verified": 4 * 4, "observed": 200, "ended": 1}
 
 
 @pytest.mark.usefixtures("no_torch")

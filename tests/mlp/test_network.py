@@ -9,7 +9,7 @@ import pytest
 from mlp.activations import identity, sigmoid
 from mlp.initialisers import unit_normal
 from mlp.layers import Dense
-from mlp.losses import half_mean_squared_norm
+from mlp.losses import half_mean_squared_norm, sum_of_squares
 from mlp.network import Network, dense_network
 
 
@@ -195,3 +195,24 @@ def test_layers_can_be_named_and_go_without_bias():
 def test_biases_start_at_zero_unless_given_a_scale():
     assert not np.any(make_network().parameters["layer2"]["bias"])
     assert np.all(make_network(bias_scale=0.5).parameters["layer2"]["bias"])
+
+
+class Overwriting(Dense):
+    """A right layer that computes in the array that it is handed."""
+
+    def delta(self, cache, upstream):
+        upstream *= self.activation.derivative(cache.preactivation)
+        return upstream
+
+
+def test_what_is_verified_is_the_upstream_as_it_was_handed_down():
+    parameters = {"weight": np.array([[0.5, -1.0]]), "bias": np.array([0.1, 0.2])}
+    network = Network((Overwriting("only", sigmoid, parameters),), sum_of_squares)
+    inputs, targets = np.array([[1.0], [2.0]]), np.zeros((2, 2))
+    asked = {}
+    network.backward(
+        network.parameters, inputs, targets, verify=lambda one: asked.update({one.name: one})
+    )
+    outputs = network.predict(network.parameters, inputs)
+    one = asked["only"]
+    np.testing.assert_allclose(one.loss(one.parameters), np.sum(2 * outputs * outputs))
