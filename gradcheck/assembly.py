@@ -256,13 +256,17 @@ def _worst_entries(entries: Sequence[EntryMeasurement]) -> tuple[Comparison, ...
 
 
 def _comparison(entry: EntryMeasurement) -> Comparison:
-    derivative = entry.derivative
+    """Return the values of an entry; those beside a kink where these are what is wrong."""
+    derivative, analytic = entry.derivative, entry.analytic
+    if derivative.beside is not None and outcome(derivative) == "disagrees":
+        derivative = derivative.beside
+        analytic = derivative.value - derivative.discrepancy
     return Comparison(
         index=entry.index,
-        analytic=entry.analytic,
+        analytic=analytic,
         numerical=derivative.value,
         error_bar=derivative.error_bar,
-        relative_error=_relative(derivative.discrepancy, entry.analytic, derivative.value),
+        relative_error=_relative(derivative.discrepancy, analytic, derivative.value),
     )
 
 

@@ -123,13 +123,15 @@ class BesideKinks:
     def entries(
         self, claim: Claim, entries: Sequence[EntryMeasurement]
     ) -> tuple[EntryMeasurement, ...]:
-        """Return the entries, with what is seen beside a kink of those that disagree there.
+        """Return the entries, with what is seen beside a kink of those that tell nothing there.
 
-        Where that is all there is to judge by, also of those between the slopes to either side.
+        Those between the slopes to either side count as right where there are others to judge by
+        and none of them disagrees.
         """
         asked = [entry for entry in entries if _tells_nothing(entry.derivative)]
-        if len(asked) < len(entries):
-            asked = [entry for entry in asked if outcome(entry.derivative) == "disagrees"]
+        disagreeing = [entry for entry in asked if outcome(entry.derivative) == "disagrees"]
+        if not disagreeing and len(asked) < len(entries):
+            return tuple(entries)
         lines = _Entries(claim.analytic.shape, asked)
         indices = [entry.index for entry in asked]
         looked = dict(zip(indices, self._looked_at(claim, lines), strict=True))
@@ -141,7 +143,8 @@ class BesideKinks:
     def _looked_at(self, claim: Claim, lines: _Lines) -> list[LineDerivative]:
         """Return what the lines showed at the kink, with what is seen beside it.
 
-        Not where it is a mistake, and not where the gradient cannot be asked anywhere else.
+        Not where they are wrong at the kink already, and not where the gradient cannot be asked
+        anywhere else.
         """
         if not lines.seen or not callable(self.evaluator.problem.gradient):
             return lines.seen
@@ -209,10 +212,10 @@ def _together(views: Sequence[LineDerivative]) -> LineDerivative:
 def _with_look(
     seen: LineDerivative, beside: LineDerivative, *, is_inside: bool, is_unclear: bool
 ) -> LineDerivative:
-    """Return what was seen at a kink, with the look beside it where that is to its favour."""
+    """Return what was seen at a kink, with the look beside it where that is what counts."""
     found = outcome(beside)
     if outcome(seen) == "agrees":
-        return replace(seen, beside=beside) if found == "agrees" else seen
+        return seen if found == "undecided" else replace(seen, beside=beside)
     if found == "disagrees" or not (is_inside or is_unclear):
         return seen
     return replace(seen, beside=beside if is_inside else UNKNOWN)

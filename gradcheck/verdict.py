@@ -193,9 +193,10 @@ def _any_disagrees(
         # be a subgradient, in several units each may need its own step, and their sum fail.
         return False
     disagreeing = [
-        probe
+        replace(probe, derivative=decisive(probe.derivative))
         for probe in probes
-        if outcome(probe.derivative) == "disagrees" and probe.derivative.smoothness != "kink"
+        if outcome(probe.derivative) == "disagrees"
+        and decisive(probe.derivative).smoothness != "kink"
     ]
     return bool(disagreeing) and not _is_diffuse(disagreeing, entries, claim)
 
