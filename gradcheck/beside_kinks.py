@@ -2,9 +2,9 @@
 
 Where several units are at their kinks at once, backprop takes a slope of each by convention, such
 as 0 of every ReLU. Along an entry some units turn on and others off, so that what the conventions
-add up to need not lie between the slopes to either side. It is no mistake where the same code is
-right a little way off, nothing being at its kink there, and where what it returns at the kink is
-what some convention gives.
+add up to need not lie between the slopes to either side: relu(x) - relu(-x) is x. It is no mistake
+where the same code is right a little way off, nothing being at its kink there, and where what it
+returns at the kink is what some convention gives.
 """
 
 from __future__ import annotations
@@ -112,7 +112,10 @@ class BesideKinks:
         self, claim: Claim, directions: Sequence[Floats], probes: Sequence[ProbeMeasurement]
     ) -> tuple[ProbeMeasurement, ...]:
         """Return the probes, with what is seen beside a kink of those that tell nothing there."""
-        asked = [n for n, probe in enumerate(probes) if _tells_nothing(probe.derivative)]
+        at_kink = _any_kink(probes)
+        asked = [
+            n for n, probe in enumerate(probes) if at_kink and _tells_nothing(probe.derivative)
+        ]
         lines = _Probes([directions[n] for n in asked], [probes[n] for n in asked])
         looked = dict(zip(asked, self._looked_at(claim, lines), strict=True))
         return tuple(
@@ -130,7 +133,7 @@ class BesideKinks:
         """
         asked = [entry for entry in entries if _tells_nothing(entry.derivative)]
         disagreeing = [entry for entry in asked if outcome(entry.derivative) == "disagrees"]
-        if not disagreeing and len(asked) < len(entries):
+        if not _any_kink(entries) or not (disagreeing or len(asked) == len(entries)):
             return tuple(entries)
         lines = _Entries(claim.analytic.shape, asked)
         indices = [entry.index for entry in asked]
@@ -186,6 +189,8 @@ class BesideKinks:
     def _slopes(
         self, circle: HalfCircle, claim: Claim, lines: _Lines, turn: float
     ) -> Floats | None:
+        if self.budget.is_spent():
+            return None
         with self.evaluator.moved_to(circle.at(turn)):
             gradient = self._gradient(claim)
         return None if gradient is None else lines.slopes(gradient)
@@ -197,10 +202,16 @@ class BesideKinks:
         return movable(gradient, claim.scale) if np.all(np.isfinite(gradient)) else None
 
 
+def _any_kink(seen: Sequence[EntryMeasurement | ProbeMeasurement]) -> bool:
+    return any(one.derivative.smoothness == "kink" for one in seen)
+
+
 def _tells_nothing(derivative: LineDerivative) -> bool:
-    """Return whether a slope at a kink is neither of those to either side."""
-    disagrees = outcome(derivative) == "disagrees"
-    return derivative.smoothness == "kink" and (disagrees or is_subgradient(derivative))
+    """Return whether a claimed slope is neither of those to either side, at a kink or beside one.
+
+    Of several units one may turn on as another turns off, so that the loss goes straight on.
+    """
+    return outcome(derivative) == "disagrees" or is_subgradient(derivative)
 
 
 def _together(views: Sequence[LineDerivative]) -> LineDerivative:

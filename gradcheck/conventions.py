@@ -94,10 +94,10 @@ def conventional(
         allowed = SAME * (highest - lowest) + bars
         inside = np.abs(claimed - np.clip(claimed, lowest, highest)) <= allowed
         differing = ~inside & np.any(np.ptp(ranges, axis=0) > allowed, axis=0)
-        if not differing.any() or parts == MOST_PARTS:
-            return inside, differing
         if budget.is_spent():
             return inside, ~inside
+        if not differing.any() or parts == MOST_PARTS:
+            return inside, differing
         parts *= 2
 
 
