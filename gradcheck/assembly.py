@@ -21,7 +21,7 @@ from gradcheck.probes import ProbeMeasurement
 from gradcheck.report import Comparison, Finding, ParameterReport, Probe
 from gradcheck.search import MAX_RUNGS
 from gradcheck.verdict import (
-    is_subgradient,
+    is_at_kink,
     outcome,
     probe_resolution,
 )
@@ -35,6 +35,10 @@ _KINKS_NEARBY = replace(
     codes.KINK,
     title="kinks of the loss limit this check",
     suggestion="move the parameters away from the kinks",
+)
+# Several at once: what conventions for each add up to need not be one of the slopes.
+_KINKS_HERE = replace(
+    codes.KINK, title="the loss has kinks here, and right beside them the gradient is right"
 )
 LEFT_BEHIND = "look for what calls leave behind for others: running averages, counters, caches"
 INSIDE = "for a look from both sides, check at parameters further inside the domain"
@@ -120,13 +124,19 @@ def measurement_findings(
     drift: how far the loss was in the end from where it was before, at the same parameters
     """
     judged = {name: found.judgement for name, found in measured.items()}
+    beside = {name: found for name, found in measured.items() if _is_right_beside(found)}
     groups = (
         (
             codes.ALL_ZERO,
             [n for n, j in judged.items() if j.all_zero],
             "both gradients are zero in",
         ),
-        (codes.KINK, [n for n, j in judged.items() if j.kinks], "between the one-sided slopes in"),
+        (_KINKS_HERE, list(beside), "right at points right beside the kink:"),
+        (
+            codes.KINK,
+            [n for n, j in judged.items() if j.kinks and n not in beside],
+            "between the one-sided slopes in",
+        ),
         *(
             (code, [n for n, j in judged.items() if j.limit == limit and j.reason], phrase)
             for limit, (code, phrase) in _limits(noise).items()
@@ -150,6 +160,12 @@ def measurement_findings(
         evidence = f"back at the given parameters after all calls, it is off by {drift:.1e}"
         findings.append(codes.NONDETERMINISTIC_LOSS.note(evidence, (), LEFT_BEHIND))
     return (*findings, *_one_sided(measured))
+
+
+def _is_right_beside(measured: Measured) -> bool:
+    """Return whether a comparison at a kink is accepted for what is seen right beside it."""
+    seen = [*(p.derivative for p in measured.probes), *(e.derivative for e in measured.entries)]
+    return any(one.beside is not None and outcome(one) == "agrees" for one in seen)
 
 
 def _how_far(measured: Measured) -> str:
@@ -240,13 +256,17 @@ def _worst_entries(entries: Sequence[EntryMeasurement]) -> tuple[Comparison, ...
 
 
 def _comparison(entry: EntryMeasurement) -> Comparison:
-    derivative = entry.derivative
+    """Return the values of an entry; those beside a kink where these are what is wrong."""
+    derivative, analytic = entry.derivative, entry.analytic
+    if derivative.beside is not None and outcome(derivative) == "disagrees":
+        derivative = derivative.beside
+        analytic = derivative.value - derivative.discrepancy
     return Comparison(
         index=entry.index,
-        analytic=entry.analytic,
+        analytic=analytic,
         numerical=derivative.value,
         error_bar=derivative.error_bar,
-        relative_error=_relative(derivative.discrepancy, entry.analytic, derivative.value),
+        relative_error=_relative(derivative.discrepancy, analytic, derivative.value),
     )
 
 
@@ -264,7 +284,7 @@ def _relative(error: float, analytic: float, numerical: float) -> float:
 
 def _is_unresolved(entry: EntryMeasurement) -> bool:
     size = max(abs(entry.analytic), abs(entry.derivative.value))
-    return is_subgradient(entry.derivative) or not entry.derivative.error_bar <= size
+    return is_at_kink(entry.derivative) or not entry.derivative.error_bar <= size
 
 
 def _probe(measurement: ProbeMeasurement) -> Probe:

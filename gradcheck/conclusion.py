@@ -41,6 +41,7 @@ class LineDerivative:
     limit: what made up most of the error bar
     step_size: largest step the value rests on
     side: the side that `value` is the one-sided derivative of, "left" or "right"; "" for both
+    beside: what the same line shows right beside a kink, where that is what counts
     """
 
     value: float
@@ -52,6 +53,7 @@ class LineDerivative:
     limit: Limit
     step_size: float
     side: Side = ""
+    beside: LineDerivative | None = None
 
     @property
     def left(self) -> float:

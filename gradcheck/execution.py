@@ -246,6 +246,18 @@ class Evaluator:
         finally:
             self.restore(changes)
 
+    @contextmanager
+    def moved_to(self, point: Mapping[str, Array]) -> Iterator[None]:
+        """Evaluate around another point for a while: these parameters, in their own precision."""
+        here = self.original
+        try:
+            self.original = {**here, **point}
+            self.restore()
+            yield
+        finally:
+            self.original = here
+            self.restore()
+
     def restore(self, names: Mapping[str, Any] | None = None) -> None:
         """Put the working arrays back to the original values, bit by bit."""
         for name in self.original if names is None else names:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from gradcheck.beside_kinks import BesideKinks
 from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
 from gradcheck.eigen import eigen_directions, eigen_note
-from gradcheck.entries import measure_entries
+from gradcheck.entries import EntryMeasurement, measure_entries
 from gradcheck.failing import SAMPLED_ENTRIES, chosen_positions, search_failing
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions
@@ -21,6 +22,7 @@ from gradcheck.noise import Noise, measure_noise
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, movable
 from gradcheck.probing import Probed, Task, probe_parameter
+from gradcheck.regions import Region
 from gradcheck.rounding import Rounding, known_rounding, unit_of
 from gradcheck.second_look import without_rounding
 from gradcheck.verdict import judge, outcome, required_resolution_for
@@ -148,10 +150,13 @@ def _measure(task: Task, conditions: Conditions, probed: Probed, effect: float) 
             out_of_time=True,
             planned=(directions, 0),
         )
-    certificate = None
+    certificate, beside = None, BesideKinks(evaluator, conditions, task.seed, task.budget)
     if task.method == "complex":
         certificate = certify(evaluator, conditions, claim, probed.along, probes)
         probes = certificate.probes
+    elif not task.plan.sweep:
+        probes = beside.probes(claim, probed.along, probes)
+        probed = replace(probed, probes=probes)
     is_failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
     if is_failing and certificate is None and not task.plan.sweep:
         return _searched(task, conditions, probed, effect)
@@ -160,6 +165,7 @@ def _measure(task: Task, conditions: Conditions, probed: Probed, effect: float) 
     positions = chosen_positions(task.seed, claim, count)
     if certificate is None:
         entries = measure_entries(evaluator, conditions, claim, positions, budget=task.budget)
+        entries = beside.entries(claim, entries)
     else:
         entries = measure_entries_complex(
             *(evaluator, conditions, claim, positions, certificate), budget=task.budget
@@ -187,14 +193,24 @@ def _searched(task: Task, conditions: Conditions, probed: Probed, effect: float)
         seed=task.seed,
         budget=task.budget,
     )
+    beside = BesideKinks(task.evaluator, conditions, task.seed, task.budget)
+    entries = beside.entries(claim, found.entries)
     cut = len(probes) < len(probed.directions) or task.budget.is_spent()
-    judgement = judge(probes, found.entries, claim, effect, "rest" if cut else "")
+    judgement = judge(probes, entries, claim, effect, "rest" if cut else "")
     return Measured(
-        *(claim, probes, found.entries, judgement, probed.along),
+        *(claim, probes, entries, judgement, probed.along),
         out_of_time=cut,
-        planned=(len(probed.directions), len(found.entries) + 1),
-        regions=found.regions,
+        planned=(len(probed.directions), len(entries) + 1),
+        regions=tuple(region for region in found.regions if _is_wrong(region, entries)),
         is_located=found.complete,
+    )
+
+
+def _is_wrong(region: Region, entries: Sequence[EntryMeasurement]) -> bool:
+    """Return whether an entry of a region is wrong, and not only at its kink."""
+    return any(
+        outcome(entry.derivative) == "disagrees" and entry.index[region.axis] in region.indices
+        for entry in entries
     )
 
 

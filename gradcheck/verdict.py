@@ -56,7 +56,8 @@ class Judgement:
     limit: what kept an inconclusive check from being sharp
     resolution: norm of the error bars over norm of the gradient; None if nothing was measured
     all_zero: both gradients are zero
-    kinks: comparisons accepted because the analytic slope lies between two one-sided slopes
+    kinks: comparisons accepted because the analytic slope lies between two one-sided slopes, or
+        because it is right beside the kink
     miss_chance: as in ParameterReport
     """
 
@@ -81,7 +82,11 @@ def required_resolution_for(
 
 
 def outcome(derivative: LineDerivative) -> Outcome:
-    """Return what a comparison says: error against error bar, at a kink against its slopes."""
+    """Return what a comparison says: error against error bar, at a kink against its slopes.
+
+    Where a look beside the kink counts, what that says.
+    """
+    derivative = decisive(derivative)
     discrepancy, bar = derivative.discrepancy, derivative.error_bar
     if not math.isfinite(discrepancy) or derivative.smoothness == "unresolved":
         return "undecided"
@@ -89,8 +94,20 @@ def outcome(derivative: LineDerivative) -> Outcome:
     return "agrees" if abs(discrepancy) <= reach else "disagrees"
 
 
+def decisive(derivative: LineDerivative) -> LineDerivative:
+    """Return what a comparison is judged by: the look beside a kink where that counts."""
+    return derivative.beside or derivative
+
+
+def is_at_kink(derivative: LineDerivative) -> bool:
+    """Return whether a comparison is accepted at a kink though the slope there is another one."""
+    is_beside = derivative.beside is not None and outcome(derivative) == "agrees"
+    return is_beside or is_subgradient(derivative)
+
+
 def is_subgradient(derivative: LineDerivative) -> bool:
     """Return whether the analytic slope lies strictly between the two slopes at a kink."""
+    derivative = decisive(derivative)
     if derivative.smoothness != "kink" or outcome(derivative) != "agrees":
         return False
     return abs(derivative.discrepancy) < abs(derivative.jump) / 2 - derivative.error_bar
@@ -101,8 +118,9 @@ def probe_resolution(probe: ProbeMeasurement) -> float:
 
     A lone wrong entry is seen with the smallest magnitude that a direction may give it.
     """
-    size = SMALLEST_MAGNITUDE * max(probe.typical, abs(probe.derivative.value))
-    return _ratio(max(probe.derivative.error_bar, abs(probe.derivative.discrepancy)), size)
+    derivative = decisive(probe.derivative)
+    size = SMALLEST_MAGNITUDE * max(probe.typical, abs(derivative.value))
+    return _ratio(max(derivative.error_bar, abs(derivative.discrepancy)), size)
 
 
 def needs_another(probes: Sequence[ProbeMeasurement], claim: Claim) -> bool:
@@ -148,8 +166,8 @@ def _judged(
 ) -> Judgement:
     required = claim.required
     derivatives = [*(p.derivative for p in probes), *(e.derivative for e in entries)]
-    kinks = sum(is_subgradient(derivative) for derivative in derivatives)
-    limit = "jitter" if claim.jitter.any() else _limit(derivatives, required)
+    kinks = sum(is_at_kink(derivative) for derivative in derivatives)
+    limit = "jitter" if claim.jitter.any() else _limit(list(map(decisive, derivatives)), required)
     limit = "time" if unfinished else limit
     complete = len(entries) == claim.size
     resolution = _entries_resolution(entries) if complete else _probes_resolution(probes)
@@ -175,9 +193,10 @@ def _any_disagrees(
         # be a subgradient, in several units each may need its own step, and their sum fail.
         return False
     disagreeing = [
-        probe
+        replace(probe, derivative=decisive(probe.derivative))
         for probe in probes
-        if outcome(probe.derivative) == "disagrees" and probe.derivative.smoothness != "kink"
+        if outcome(probe.derivative) == "disagrees"
+        and decisive(probe.derivative).smoothness != "kink"
     ]
     return bool(disagreeing) and not _is_diffuse(disagreeing, entries, claim)
 
@@ -194,8 +213,9 @@ def _is_diffuse(
     if not entries or largest > claim.negligible * min(probe.typical for probe in disagreeing):
         return False
     scales = np.array([claim.scale[entry.index] for entry in entries])
-    off = np.array([entry.derivative.discrepancy for entry in entries]) * scales
-    noise = np.array([entry.derivative.error_bar for entry in entries]) * scales
+    seen = [decisive(entry.derivative) for entry in entries]
+    off = np.array([derivative.discrepancy for derivative in seen]) * scales
+    noise = np.array([derivative.error_bar for derivative in seen]) * scales
     share = DIFFUSE * largest / math.sqrt(claim.size)
     root = math.sqrt(len(entries))
     # Where entries cannot show that little, nobody is accused for it either.
@@ -208,7 +228,7 @@ def _entries_resolution(entries: Sequence[EntryMeasurement]) -> float | None:
         return None
     bars = np.array([_usable_bar(m.derivative) for m in smooth])
     analytic = np.array([m.analytic for m in smooth])
-    numerical = np.array([m.derivative.value for m in smooth])
+    numerical = np.array([decisive(m.derivative).value for m in smooth])
     return _ratio(norm(bars), max(norm(analytic), norm(numerical[np.isfinite(numerical)])))
 
 
@@ -232,15 +252,15 @@ def _miss_chance(probes: Sequence[ProbeMeasurement], claim: Claim) -> float | No
     chances = [
         1.0
         if outcome(probe.derivative) == "undecided" or is_subgradient(probe.derivative)
-        else chance_of_hiding(size, abs(probe.derivative.discrepancy) + probe.derivative.error_bar)
+        else chance_of_hiding(size, abs(seen.discrepancy) + seen.error_bar)
         for probe in probes
-        if probe.kind == "random"
+        if probe.kind == "random" and (seen := decisive(probe.derivative))
     ]
     return math.prod(chances) if chances else None
 
 
 def _usable_bar(derivative: LineDerivative) -> float:
-    return math.inf if outcome(derivative) == "undecided" else derivative.error_bar
+    return math.inf if outcome(derivative) == "undecided" else decisive(derivative).error_bar
 
 
 def _both_zero(

@@ -12,7 +12,7 @@ from gradcheck.directions import Floats
 from gradcheck.measured import Measured
 from gradcheck.probes import Claim
 from gradcheck.problem import Problem
-from gradcheck.verdict import REQUIRED_FLOAT64, is_subgradient, outcome
+from gradcheck.verdict import REQUIRED_FLOAT64, is_at_kink, outcome
 
 
 def gather(
@@ -82,7 +82,7 @@ def _sample(measured: Measured) -> Sample:
     kept = [
         entry
         for entry in measured.entries
-        if outcome(entry.derivative) != "undecided" and not is_subgradient(entry.derivative)
+        if outcome(entry.derivative) != "undecided" and not is_at_kink(entry.derivative)
     ]
     positions = [int(np.ravel_multi_index(e.index, shape)) if e.index else 0 for e in kept]
     order = np.argsort(positions)

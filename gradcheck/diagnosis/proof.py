@@ -217,6 +217,7 @@ def _shifted(entry: EntryMeasurement, claim: Claim) -> EntryMeasurement:
     negligible = claim.negligible * abs(analytic)
     bar = derivative.error_bar + round_off
     bar = max(bar, abs(discrepancy)) if abs(discrepancy) <= negligible else bar
-    return EntryMeasurement(
-        entry.index, analytic, replace(derivative, discrepancy=discrepancy, error_bar=bar)
-    )
+    # What is right beside a kink says nothing about another claim.
+    beside = derivative.beside if analytic == entry.analytic else None
+    shifted = replace(derivative, discrepancy=discrepancy, error_bar=bar, beside=beside)
+    return EntryMeasurement(entry.index, analytic, shifted)
