@@ -14,7 +14,7 @@ from gradcheck.diagnosis.causes import (
     SIGN_FLIP,
 )
 from gradcheck.diagnosis.facts import Explanation, Facts
-from gradcheck.diagnosis.layer_facts import LayerFacts, below
+from gradcheck.diagnosis.layer_facts import below
 from gradcheck.diagnosis.matching import Match, explanation, matched, true_gradients
 from gradcheck.directions import Floats, norm
 
@@ -74,7 +74,7 @@ def _mean_of_deltas(
 ) -> Iterator[Explanation]:
     """Yield a bias whose gradient is the mean of the deltas: only where nothing else is wrong."""
     layer = facts.network[index]
-    bias = _bias(layer)
+    bias = layer.bias
     others = [name for name in layer.names.values() if name != bias]
     if bias is None or any(name in facts.failing for name in others):
         return
@@ -86,11 +86,6 @@ def _mean_of_deltas(
         yield explanation(
             *(BIAS_NOT_SUMMED, match, told, layer.name), alternatives=_other_factors(layer.samples)
         )
-
-
-def _bias(layer: LayerFacts) -> str | None:
-    dense = layer.dense
-    return layer.names[dense.bias_name] if dense and dense.bias_name else None
 
 
 def _some_samples(facts: Facts, truths: Mapping[str, Floats], index: int) -> Iterator[Explanation]:
@@ -107,7 +102,7 @@ def _some_samples(facts: Facts, truths: Mapping[str, Floats], index: int) -> Ite
     if best is None:
         return
     phrase, match = best
-    only_bias = set(match.repaired) == {_bias(layer)}
+    only_bias = set(match.repaired) == {layer.bias}
     # Where that holds for the whole network, no layer has done it.
     everywhere = layer is facts.network[-1] and not set(layer.names.values()).issuperset(
         match.repaired

@@ -30,7 +30,8 @@ class WrongDelta:
     delta: its value
     alternatives: slugs of causes that always have the same effect
     details: numbers behind it
-    is_any: it is whatever it is, found by measuring: no alternative to what has a name
+    is_any: it is whatever it is, found by measuring: no alternative to what has a name, and no
+        delta where only the gradient of the bias, which it was read from, is made of it
     """
 
     code: Code
@@ -60,6 +61,8 @@ def wrong_deltas(facts: Facts, candidates: Candidates) -> Iterator[Explanation]:
         for place, (one, predicted) in enumerate(zip(tried, predictions, strict=True)):
             match = matched(facts, truths, predicted)
             if match is None or any(same_predictions(predictions[k], predicted) for k in told):
+                continue
+            if one.is_any and set(match.repaired) == {layer.bias}:
                 continue
             told.append(place)
             rivals = [

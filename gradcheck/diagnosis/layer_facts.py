@@ -100,6 +100,12 @@ class LayerFacts:
         return self.linear if isinstance(self.linear, Dense) else None
 
     @property
+    def bias(self) -> str | None:
+        """Full name of the bias, if it is dense and has one."""
+        dense = self.dense
+        return self.names[dense.bias_name] if dense and dense.bias_name else None
+
+    @property
     def sample_axis(self) -> int:
         """Which axis counts the samples."""
         return self.dense.sample_axis if self.dense else 0

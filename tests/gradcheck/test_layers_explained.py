@@ -7,9 +7,12 @@ import pytest
 
 import gradcheck
 import mlp.faults
-from mlp.activations import sigmoid
+from mlp.activations import sigmoid, tanh
 from mlp.faults.catalogue import RebuiltNetworkFault
 from mlp.layers import Dense
+from mlp.losses import half_mean_squared_norm
+from mlp.network import Network
+from mlp.problems import network_problem
 
 SEEDS = range(3)
 # Faults inside of one layer: the chain and the loss are right.
@@ -116,3 +119,71 @@ def test_a_layer_of_any_kind_is_blamed_without_a_wrong_name():
     (found,) = errors(report)
     assert found.parameters == ("mixed.inputs",)
     assert found.slug in ("wrong_upstream", "unexplained")
+
+
+class Slipping(Dense):
+    """A dense layer that answers what `slip` makes of (dx, dW, db), cache, upstream and delta."""
+
+    slip = None
+
+    def backward(self, cache, upstream):
+        dx, own = super().backward(cache, upstream)
+        if self.slip is None:
+            return dx, own
+        right, delta = (dx, own["weight"], own["bias"]), self.delta(cache, upstream)
+        dx, weight, bias = self.slip(right, cache, upstream, delta)
+        return dx, {"weight": weight, "bias": bias}
+
+
+def dense(name, rng, slip=None, activation=tanh):
+    """Return a layer of 4 units on 4 inputs, with a slip in its backward or without."""
+    parameters = {"weight": rng.normal(size=(4, 4)), "bias": rng.normal(size=4)}
+    kind = type("Slipped", (Slipping,), {"slip": staticmethod(slip)}) if slip else Slipping
+    return kind(name, activation, parameters)
+
+
+def alone(slip, seed, name="dense"):
+    """Return the report about a layer with a slip in its backward, by itself."""
+    rng = np.random.default_rng([seed, 7])
+    network = SimpleNamespace(layers=[dense(name, rng, slip)])
+    return gradcheck.check_layers(network, rng.normal(size=(6, 4)), seed=seed)
+
+
+def in_the_middle(slip, seed, seen_as=lambda layer: layer):
+    """Return the report about a network whose middle layer has a slip in its backward."""
+    rng = np.random.default_rng([seed, 8])
+    layers = seen_as(dense("low", rng)), dense("mid", rng, slip), dense("top", rng)
+    args = rng.normal(size=(6, 4)), rng.normal(size=(6, 4))
+    network = Network(layers, half_mean_squared_norm)
+    return gradcheck.check(network_problem("three", network, *args), seed=seed)
+
+
+BIAS_LINES = {
+    "the columns of dW summed": lambda x, a, d: (x.T @ d).sum(axis=0),
+    "the last row of dW": lambda x, a, d: (x.T @ d)[-1],
+    "delta times the outputs": lambda x, a, d: (d * a).sum(axis=0),
+    "delta times the size of x": lambda x, a, d: np.linalg.norm(x, axis=1) @ d,
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("line", BIAS_LINES)
+@pytest.mark.parametrize("checked", [alone, in_the_middle])
+def test_a_wrong_bias_line_alone_is_no_wrong_derivative(checked, line, seed):
+    def slip(right, cache, u, d):
+        return *right[:2], BIAS_LINES[line](cache.inputs, np.tanh(cache.preactivation), d)
+
+    (found,) = errors(checked(slip, seed))
+    assert (found.slug, len(found.parameters)) == ("unexplained", 1)
+    assert found.parameters[0].endswith(".bias")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_derivative_that_has_no_name_is_found_by_measuring(seed):
+    def slip(right, cache, u, d):
+        d = u * (1 - np.tanh(cache.preactivation) ** 2 / 2)
+        return d @ cache.weight.T, cache.inputs.T @ d, d.sum(axis=0)
+
+    (found,) = errors(alone(slip, seed))
+    assert found.slug == "wrong_activation_derivative"
+    assert found.parameters == ("dense.weight", "dense.bias", "dense.inputs")
