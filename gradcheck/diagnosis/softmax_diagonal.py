@@ -12,12 +12,21 @@ from gradcheck.diagnosis.facts import Explanation, Facts, Sample
 from gradcheck.diagnosis.layer_facts import LayerFacts
 from gradcheck.directions import Floats, norm
 
+# Outputs s are those of a softmax where they vary by s (1 - s) with their own logits, up to this.
+IS_SOFTMAX = 1e-6
+# Logits alone show no more than that a softmax of them is in the loss.
+OF_LOGITS = (
+    "use the whole Jacobian: s * (upstream - sum(upstream * s)) for outputs s, "
+    "upstream - s * sum(upstream) for outputs log(s)"
+)
+# Of two logits the loss knows but the difference: any half of its gradient looks like a diagonal.
+FEWEST_LOGITS = 3
 # How well a repaired gradient of logits has to meet the samples, beyond their error bars.
 MET = 1e-6
 
 
 def softmax_diagonal(facts: Facts) -> Iterator[Explanation]:
-    """Yield the layers whose outputs depend on each other and whose delta does not show it.
+    """Yield the layers that are a softmax and whose delta does not show it.
 
     And the parameters that are the logits of a softmax themselves.
     """
@@ -29,9 +38,12 @@ def softmax_diagonal(facts: Facts) -> Iterator[Explanation]:
 
 
 def _candidates(layer: LayerFacts) -> list[WrongDelta]:
+    s, diagonal = layer.outputs, layer.activation.diagonal
     if layer.activation.jacobian is None:
         return []
-    delta = layer.upstream * layer.activation.diagonal
+    if not norm(diagonal - s * (1 - s)) <= IS_SOFTMAX * norm(s):
+        return []
+    delta = layer.upstream * diagonal
     phrase = "upstream * s (1 - s), the diagonal of the Jacobian alone, for its delta"
     return [WrongDelta(SOFTMAX_DIAGONAL, phrase, delta)]
 
@@ -43,7 +55,9 @@ def _of_logits(facts: Facts, name: str) -> Iterator[Explanation]:
     with it the true gradient s (u - sum(s u)).
     """
     logits, claimed = facts.parameters[name], facts.analytic[name]
-    axes = [axis for axis in range(logits.ndim) if logits.shape[axis] > 1]
+    if not np.ptp(logits):
+        return  # of equal logits, a softmax is like a subtraction of the mean
+    axes = [axis for axis in range(logits.ndim) if logits.shape[axis] >= FEWEST_LOGITS]
     for axis in axes:
         with np.errstate(all="ignore"):
             shares = np.exp(logits - logits.max(axis=axis, keepdims=True))
@@ -57,6 +71,7 @@ def _of_logits(facts: Facts, name: str) -> Iterator[Explanation]:
                 f"{name} is s (1 - s) u along axis {axis} for the u that makes "
                 f"s (u - sum(s u)) the true gradient; that sums to 0, {name} to "
                 f"{float(np.abs(claimed.sum(axis=axis)).max()):.3g}",
+                suggestion=OF_LOGITS,
                 details={"axis": axis},
                 tries=len(axes),
             )

@@ -187,3 +187,66 @@ def test_a_derivative_that_has_no_name_is_found_by_measuring(seed):
     (found,) = errors(alone(slip, seed))
     assert found.slug == "wrong_activation_derivative"
     assert found.parameters == ("dense.weight", "dense.bias", "dense.inputs")
+
+
+class Mixing:
+    """Outputs of a sample that depend on each other, and the diagonal of their Jacobian alone.
+
+    a = function(x), where da_i / dx_i = diagonal(x, a).
+    """
+
+    name, fan_in, fan_out = "mix", 4, 4
+
+    def __init__(self, function, diagonal):
+        self.function, self.diagonal, self.parameters = function, diagonal, {}
+
+    def forward(self, parameters, inputs):
+        outputs = self.function(inputs)
+        return outputs, (inputs, outputs)
+
+    def backward(self, cache, upstream):
+        return upstream * self.diagonal(*cache), {}
+
+
+def size(x):
+    return np.sqrt((x**2).sum(axis=1, keepdims=True))
+
+
+def centred(x):
+    return x - x.mean(axis=1, keepdims=True)
+
+
+def log_softmax(x):
+    return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+
+SOFTMAX = Mixing(lambda x: np.exp(log_softmax(x)), lambda x, a: a * (1 - a))
+NO_SOFTMAX = {
+    "a normalisation": Mixing(lambda x: x / size(x), lambda x, a: (1 - a**2) / size(x)),
+    "a centring": Mixing(centred, lambda x, a: 1 - 1 / x.shape[1]),
+    "a log-softmax": Mixing(log_softmax, lambda x, a: 1 - np.exp(a)),
+}
+
+
+def mixed(layer, seed):
+    """Return the reports about a layer that mixes, by itself and in a network."""
+    rng = np.random.default_rng([seed, 9])
+    inputs, targets = rng.normal(size=(5, 4)), rng.normal(size=(5, 4))
+    by_itself = gradcheck.check_layers(SimpleNamespace(layers=[layer]), inputs, seed=seed)
+    network = Network((dense("low", rng), layer, dense("top", rng)), half_mean_squared_norm)
+    return by_itself, gradcheck.check(network_problem("three", network, inputs, targets), seed=seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("layer", NO_SOFTMAX.values(), ids=NO_SOFTMAX)
+def test_the_diagonal_alone_of_what_is_no_softmax_is_not_told_as_one(layer, seed):
+    for report in mixed(layer, seed):
+        assert {found.slug for found in errors(report)} == {"wrong_upstream"}
+        assert {found.layer for found in errors(report)} == {"mix"}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_diagonal_alone_of_a_softmax_is_told(seed):
+    for report in mixed(SOFTMAX, seed):
+        (found,) = errors(report)
+        assert (found.slug, found.layer) == ("softmax_diagonal", "mix")

@@ -490,6 +490,32 @@ def test_logits_with_the_diagonal_alone_are_found_without_layers(shape, axis, se
         assert proposed(facts_about({"x": other}, {"x": true}, {"x": logits})) == []
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_half_the_gradient_of_a_difference_is_no_diagonal_of_two_logits(seed):
+    x = np.random.default_rng(seed).standard_normal((3, 2))
+    slope = np.cos(x[:, :1] - x[:, 1:])
+    true, claimed = np.hstack([slope, -slope]), np.hstack([slope, 0 * slope])
+    assert proposed(facts_about({"x": claimed}, {"x": true}, {"x": x})) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_diagonal_of_a_centring_is_no_softmax_where_all_entries_are_equal(seed):
+    upstream = np.random.default_rng(seed).standard_normal((5, 4))
+    true, claimed = upstream - upstream.mean(axis=1, keepdims=True), upstream * (1 - 1 / 4)
+    assert proposed(facts_about({"x": claimed}, {"x": true}, {"x": np.ones((5, 4))})) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_logits_it_is_said_what_to_use_for_a_log_softmax_too(seed):
+    generator = np.random.default_rng(seed)
+    logits, upstream = generator.standard_normal((5, 4)), generator.standard_normal((5, 4))
+    s = softmax(logits, axis=1)
+    true = upstream - s * upstream.sum(axis=1, keepdims=True)
+    (found,) = proposed(facts_about({"x": upstream * (1 - s)}, {"x": true}, {"x": logits}))
+    assert found.code.slug == "softmax_diagonal"
+    assert "upstream - s * sum(upstream) for outputs log(s)" in found.suggestion
+
+
 def test_a_gradient_of_another_parameter_is_found_without_layers():
     draw = np.random.default_rng(0).standard_normal
     true = {"a": draw(4), "b": draw(4), "c": draw(3)}
