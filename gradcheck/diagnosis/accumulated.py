@@ -22,7 +22,8 @@ from gradcheck.directions import Floats
 def accumulated(facts: Facts) -> Iterator[Explanation]:
     """Yield the layers that are right by themselves and whose gradients are all there twice.
 
-    Not where the lowest is one of several: the signal may be there twice, from one of them down.
+    Not where the lowest is one of several, or is no layer: the signal may be there twice, from one
+    of them down.
     """
     if not facts.failing or not facts.network or not _is_loss_right(facts.network[-1]):
         return
@@ -33,7 +34,7 @@ def accumulated(facts: Facts) -> Iterator[Explanation]:
         if _is_doubled(facts, truths, layer) and _is_signal_right(facts, index)
     ]
     lowest = next((layer for layer in facts.network if layer.names), None)
-    if len(layers) > 1 and lowest in layers:
+    if lowest in layers and (len(layers) > 1 or lowest.is_given):
         return
     doubled = {name: 2 * truths[name] for layer in layers for name in layer.names.values()}
     if (match := matched(facts, truths, doubled)) is not None:

@@ -91,6 +91,8 @@ def _mean_of_deltas(
 def _some_samples(facts: Facts, truths: Mapping[str, Floats], index: int) -> Iterator[Explanation]:
     """Yield the parts of the batch that alone give the gradients of a layer, or from it down."""
     layer = facts.network[index]
+    if layer.is_given:
+        return
     parts = dict(_parts(layer.samples))
     best: tuple[str, Match] | None = None
     for phrase, which in parts.items():
@@ -104,9 +106,9 @@ def _some_samples(facts: Facts, truths: Mapping[str, Floats], index: int) -> Ite
     phrase, match = best
     only_bias = set(match.repaired) == {layer.bias}
     # Where that holds for the whole network, no layer has done it.
-    everywhere = layer is facts.network[-1] and not set(layer.names.values()).issuperset(
-        match.repaired
-    )
+    others = [one for one in facts.network if one.name != layer.name and not one.is_given]
+    in_others = {name for one in others for name in one.names.values()}
+    everywhere = layer is facts.network[-1] and not in_others.isdisjoint(match.repaired)
     yield explanation(
         BIAS_NOT_SUMMED if only_bias else BATCH_REDUCTION,
         match,

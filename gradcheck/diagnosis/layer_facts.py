@@ -15,7 +15,7 @@ import numpy as np
 
 from gradcheck.diagnosis.activations import Activation
 from gradcheck.diagnosis.asking import quiet
-from gradcheck.diagnosis.linear_parts import Dense, Identity, LinearPart
+from gradcheck.diagnosis.linear_parts import Dense, Given, Identity, LinearPart
 from gradcheck.diagnosis.slopes import Differentiator
 from gradcheck.directions import Floats, norm
 
@@ -98,6 +98,11 @@ class LayerFacts:
     def dense(self) -> Dense | None:
         """The formula of the layer, if it is dense."""
         return self.linear if isinstance(self.linear, Dense) else None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it is no layer, but stands for inputs that are a parameter."""
+        return isinstance(self.linear, Given)
 
     @property
     def bias(self) -> str | None:

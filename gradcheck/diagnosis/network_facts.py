@@ -94,9 +94,12 @@ class _Seen:
 
 
 class _Source:
-    """What stands before a network whose inputs are a parameter: it hands that on."""
+    """What stands before a network whose inputs are a parameter: it hands that on.
 
-    name = INPUTS
+    It is no layer, and has a name that none can have.
+    """
+
+    name = ""
 
     def forward(self, parameters: Mapping[str, Any], inputs: Any) -> tuple[Any, None]:
         """Return the parameter."""
@@ -192,7 +195,7 @@ def _with_loss_upstream(
     generator: np.random.Generator,
 ) -> LayerFacts:
     """Return a hidden layer with the gradient that the loss would have at its outputs."""
-    if facts.outputs.shape != outputs.shape or isinstance(facts.linear, Given):
+    if facts.outputs.shape != outputs.shape or facts.is_given:
         return facts
     return replace(facts, loss_upstream=loss_gradient(*loss, facts.outputs, generator))
 

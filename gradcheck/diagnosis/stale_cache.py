@@ -50,10 +50,11 @@ def _known_arrays(
 def _candidates(facts: Facts, index: int, dense: Dense) -> Iterator[tuple[str, Floats]]:
     """Yield what a cache may hold in place of the inputs."""
     layer = facts.network[index]
-    for other in facts.network:
+    for other in [one for one in facts.network if not one.is_given]:
         z = other.preactivations
         if z.shape == dense.inputs.shape and not np.array_equal(z, dense.inputs):
-            yield f"the pre-activations of {other.name}", z
+            is_own = other.name == layer.name
+            yield "its pre-activations" if is_own else f"the pre-activations of {other.name}", z
     if layer.outputs.shape == dense.inputs.shape:
         yield "its own outputs", layer.outputs
     for shift in range(1, layer.samples):

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradcheck.diagnosis.causes import WRONG_LAYER
 from gradcheck.diagnosis.facts import Explanation, Facts
-from gradcheck.diagnosis.layer_facts import LayerFacts, below
+from gradcheck.diagnosis.layer_facts import below
 from gradcheck.diagnosis.matching import explanation, matched, meets, true_gradients
 from gradcheck.directions import Floats
 
@@ -47,6 +47,8 @@ def _exchanged(facts: Facts, truths: Mapping[str, Floats]) -> set[str]:
 
 def _of_layer(facts: Facts, truths: Mapping[str, Floats], index: int) -> Iterator[Explanation]:
     layer = facts.network[index]
+    if layer.is_given:
+        return
     signals = list(_signals(facts, index))
     inputs = list(_inputs(facts, index))
     for phrase, delta in signals:
@@ -71,26 +73,32 @@ def _of_layer(facts: Facts, truths: Mapping[str, Floats], index: int) -> Iterato
 
 
 def _signals(facts: Facts, index: int) -> Iterator[tuple[str, Floats]]:
-    """Yield deltas and upstreams of other layers that fit.
+    """Yield what goes to the layer below, and deltas and upstreams of other layers that fit.
 
     But for layers without parameters: to take their upstream is to leave them out.
     """
     layer = facts.network[index]
+    known = []
+    if index:
+        known.append(("dL/dx, which it hands down,", facts.network[index - 1].upstream))
     for other in facts.network:
-        if other.name == layer.name or not other.names:
-            continue
-        # The upstream of the layer below is what this one hands down.
-        for kind, signal in (("delta", other.delta), ("upstream", other.upstream)):
-            if signal.shape == layer.delta.shape and not np.array_equal(signal, layer.delta):
-                yield f"the {kind} of {other.name}", signal
+        if other.name != layer.name and other.names and not other.is_given:
+            signals = ("delta", other.delta), ("upstream", other.upstream)
+            known += [(f"the {kind} of {other.name}", signal) for kind, signal in signals]
+    told = [layer.delta]
+    for phrase, signal in known:
+        if signal.shape == layer.delta.shape and not any(np.array_equal(signal, t) for t in told):
+            told.append(signal)
+            yield phrase, signal
 
 
 def _inputs(facts: Facts, index: int) -> Iterator[tuple[str, Floats]]:
-    """Yield inputs of other layers that fit, and the outputs of the network."""
+    """Yield inputs of other layers that fit, and the outputs of the network they are in."""
     layer = facts.network[index]
-    layers: list[LayerFacts] = [other for other in facts.network if other.name != layer.name]
+    layers = [one for one in facts.network if one.name != layer.name and not one.is_given]
     known = [(f"the inputs of {other.name}", other.inputs) for other in layers]
-    known.append(("the outputs of the network", facts.network[-1].outputs))
+    if layers:
+        known.append(("the outputs of the network", facts.network[-1].outputs))
     for phrase, x in known:
         if x.shape == layer.inputs.shape and not np.array_equal(x, layer.inputs):
             yield phrase, x

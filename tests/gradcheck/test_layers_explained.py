@@ -250,3 +250,92 @@ def test_the_diagonal_alone_of_a_softmax_is_told(seed):
     for report in mixed(SOFTMAX, seed):
         (found,) = errors(report)
         assert (found.slug, found.layer) == ("softmax_diagonal", "mix")
+
+
+def lost(signal, *samples):
+    """Return a signal without that of some samples."""
+    signal = signal.copy()
+    signal[list(samples)] = 0.0
+    return signal
+
+
+HANDED_DOWN = {
+    "its upstream": lambda right, cache, u, d: (u, *right[1:]),
+    "its delta": lambda right, cache, u, d: (d, *right[1:]),
+    "of some samples": lambda right, cache, u, d: (lost(right[0], 3, 4, 5), *right[1:]),
+    "as if averaged": lambda right, cache, u, d: (2 * lost(right[0], 3, 4, 5), *right[1:]),
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", ["dense", "inputs"])
+@pytest.mark.parametrize("slip", HANDED_DOWN.values(), ids=HANDED_DOWN)
+def test_what_a_layer_hands_down_is_told_of_it_and_not_of_its_inputs(slip, name, seed):
+    (found,) = errors(alone(slip, seed, name))
+    assert (found.slug, found.layer) == ("wrong_upstream", name)
+    assert found.parameters == (f"{name}.inputs",)
+    assert found.evidence.startswith(f"{name} hands down ")
+    assert not {"wrong_layer", "batch_reduction"} & set(found.alternatives)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("checked", [alone, in_the_middle])
+def test_a_weight_formed_with_what_is_handed_down_is_told_in_these_words(checked, seed):
+    def slip(right, cache, u, d):
+        return right[0], cache.inputs.T @ right[0], right[2]
+
+    (found,) = errors(checked(slip, seed))
+    assert (found.slug, found.layer) == ("wrong_layer", found.parameters[0].partition(".")[0])
+    assert f"{found.layer} takes dL/dx, which it hands down, for its delta" in found.evidence
+
+
+FOR_ITS_INPUTS = {
+    "its own outputs": lambda cache: np.tanh(cache.preactivation),
+    "its pre-activations": lambda cache: cache.preactivation,
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("told", FOR_ITS_INPUTS)
+def test_a_lone_layer_that_takes_its_own_values_for_its_inputs_is_told_so(told, seed):
+    def slip(right, cache, u, d):
+        return right[0], FOR_ITS_INPUTS[told](cache).T @ d, right[2]
+
+    (found,) = errors(alone(slip, seed))
+    assert (found.slug, found.layer) == ("stale_cache", "dense")
+    assert f"dense takes {told} for its inputs" in found.evidence
+    assert found.alternatives == ()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_lone_layer_that_loses_a_sample_is_no_network(seed):
+    def slip(right, cache, u, d):
+        d = lost(d, 0)
+        return d @ cache.weight.T, cache.inputs.T @ d, d.sum(axis=0)
+
+    (found,) = errors(alone(slip, seed))
+    assert (found.slug, found.layer) == ("batch_reduction", "dense")
+    assert "dense uses the last 5 of 6 samples" in found.evidence
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_layer_may_be_called_inputs(seed):
+    def slip(right, cache, u, d):
+        return u @ cache.weight.T, cache.inputs.T @ u, u.sum(axis=0)
+
+    (found,) = errors(alone(slip, seed, "inputs"))
+    assert (found.slug, found.layer) == ("missing_activation_derivative", "inputs")
+    assert found.parameters == ("inputs.weight", "inputs.bias", "inputs.inputs")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("slip", HANDED_DOWN.values(), ids=HANDED_DOWN)
+def test_a_verified_pass_tells_the_layer_that_hands_down_something_else(slip, seed):
+    rng = np.random.default_rng([seed, 10])
+    network = Network((dense("low", rng), dense("mid", rng, slip)), half_mean_squared_norm)
+    args = rng.normal(size=(6, 4)), rng.normal(size=(6, 4))
+    with pytest.raises(gradcheck.GradientMismatch, match=r"mid\.inputs") as caught:
+        network.backward(network.parameters, *args, verify=gradcheck.layer_verifier(seed=seed))
+    (found,) = errors(caught.value.report)
+    assert (found.slug, found.layer) == ("wrong_upstream", "mid")
+    assert found.evidence.startswith("mid hands down ")
