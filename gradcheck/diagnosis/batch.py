@@ -15,7 +15,13 @@ from gradcheck.diagnosis.causes import (
 )
 from gradcheck.diagnosis.facts import Explanation, Facts
 from gradcheck.diagnosis.layer_facts import below
-from gradcheck.diagnosis.matching import Match, explanation, matched, true_gradients
+from gradcheck.diagnosis.matching import (
+    Match,
+    explanation,
+    is_passed_on,
+    matched,
+    true_gradients,
+)
 from gradcheck.directions import Floats, norm
 
 # A factor of the batch size is met where it is met to this.
@@ -104,11 +110,14 @@ def _some_samples(facts: Facts, truths: Mapping[str, Floats], index: int) -> Ite
     if best is None:
         return
     phrase, match = best
+    is_last, passed_on = layer is facts.network[-1], is_passed_on(facts, index, match)
+    if passed_on and not is_last:
+        return
     only_bias = set(match.repaired) == {layer.bias}
     # Where that holds for the whole network, no layer has done it.
     others = [one for one in facts.network if one.name != layer.name and not one.is_given]
     in_others = {name for one in others for name in one.names.values()}
-    everywhere = layer is facts.network[-1] and not in_others.isdisjoint(match.repaired)
+    everywhere = is_last and (passed_on or not in_others.isdisjoint(match.repaired))
     yield explanation(
         BIAS_NOT_SUMMED if only_bias else BATCH_REDUCTION,
         match,

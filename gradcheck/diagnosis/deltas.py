@@ -11,6 +11,7 @@ from gradcheck.diagnosis.facts import Explanation, Facts
 from gradcheck.diagnosis.layer_facts import LayerFacts, below
 from gradcheck.diagnosis.matching import (
     explanation,
+    is_passed_on,
     matched,
     others,
     same_predictions,
@@ -63,6 +64,8 @@ def wrong_deltas(facts: Facts, candidates: Candidates) -> Iterator[Explanation]:
             if match is None or any(same_predictions(predictions[k], predicted) for k in told):
                 continue
             if one.is_any and set(match.repaired) == {layer.bias}:
+                continue
+            if is_passed_on(facts, index, match):
                 continue
             told.append(place)
             rivals = [

@@ -233,6 +233,13 @@ def handed_down(
     return below(network, index - 1, lower.activation.delta(input_gradient))
 
 
+def given_upstream(network: Sequence[LayerFacts]) -> Floats:
+    """Return what the loss itself hands down to the last layer, else what is true."""
+    last = network[-1]
+    given = last.loss_gradient
+    return last.upstream if given is None or given.shape != last.upstream.shape else given
+
+
 def with_own(
     network: Sequence[LayerFacts], upstream: Floats, own: Collection[str]
 ) -> dict[str, Floats]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gradcheck.diagnosis.codes import Code
 from gradcheck.diagnosis.facts import Explanation, Facts
-from gradcheck.diagnosis.layer_facts import below
+from gradcheck.diagnosis.layer_facts import below, given_upstream, with_own
 from gradcheck.directions import Floats, norm
 
 # A prediction is met where it leaves no more than this of itself, ...
@@ -100,6 +100,30 @@ def is_right(found: Floats | None, true: Floats) -> bool:
     """Return whether what a backward returned is the true array, up to rounding."""
     return (
         found is not None and found.shape == true.shape and norm(found - true) <= RIGHT * norm(true)
+    )
+
+
+def is_passed_on(facts: Facts, index: int, match: Match) -> bool:
+    """Return whether a layer is right by itself, and wrong only for what comes down to it.
+
+    Then its own backward is right at the true upstream, and the wrong gradients are what the
+    backwards of all layers make of the loss's own gradient, one after the other.
+    """
+    layer = facts.network[index]
+    signal, own = layer.own.at(layer.upstream)
+    true = layer.gradients(layer.delta)
+    if not all(is_right(own.get(key), true[name]) for key, name in layer.names.items()):
+        return False
+    # A layer without parameters shows its delta in what it hands down.
+    if not layer.names and not is_right(signal, layer.input_gradient(layer.delta)):
+        return False
+    everyone = {one.name for one in facts.network}
+    made = with_own(facts.network, given_upstream(facts.network), everyone)
+    claimed = facts.analytic
+    return all(
+        name in made
+        and norm(claimed[name] - made[name]) <= EXPLAINED * norm(claimed[name] - repaired)
+        for name, repaired in match.repaired.items()
     )
 
 

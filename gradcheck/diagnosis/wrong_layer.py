@@ -10,7 +10,13 @@ import numpy as np
 from gradcheck.diagnosis.causes import WRONG_LAYER
 from gradcheck.diagnosis.facts import Explanation, Facts
 from gradcheck.diagnosis.layer_facts import below
-from gradcheck.diagnosis.matching import explanation, matched, meets, true_gradients
+from gradcheck.diagnosis.matching import (
+    explanation,
+    is_passed_on,
+    matched,
+    meets,
+    true_gradients,
+)
 from gradcheck.directions import Floats
 
 # Entries that two gradients have to share to be no coincidence.
@@ -56,7 +62,8 @@ def _of_layer(facts: Facts, truths: Mapping[str, Floats], index: int) -> Iterato
         # For the layers below it is another matter what the layer's own gradients are made of.
         own = {name: predicted[name] for name in layer.names.values()}
         for prediction in (predicted, own):
-            if (match := matched(facts, truths, prediction)) is not None:
+            match = matched(facts, truths, prediction)
+            if match is not None and not is_passed_on(facts, index, match):
                 told = f"{layer.name} takes {phrase} for its delta"
                 tries = len(signals) + len(inputs)
                 yield explanation(WRONG_LAYER, match, told, layer.name, tries=tries)

@@ -15,7 +15,12 @@ from gradcheck.diagnosis.causes import (
     WRONG_UPSTREAM,
 )
 from gradcheck.diagnosis.facts import Explanation, Facts
-from gradcheck.diagnosis.layer_facts import LayerFacts, handed_down, with_own
+from gradcheck.diagnosis.layer_facts import (
+    LayerFacts,
+    given_upstream,
+    handed_down,
+    with_own,
+)
 from gradcheck.diagnosis.matching import MET, explanation, is_right, matched, true_gradients
 from gradcheck.diagnosis.softmax_diagonal import softmax_diagonal
 from gradcheck.diagnosis.upstream_ignored import upstream_ignored
@@ -100,10 +105,8 @@ def _measured(facts: Facts, index: int) -> Iterator[_Candidate]:
     if not all(key in own and is_right(own[key], true[n]) for key, n in layer.names.items()):
         return
     lower = {name for one in network[:index] for name in one.names.values()}
-    upstream, given = network[-1].upstream, network[-1].loss_gradient
-    if given is None or given.shape != upstream.shape:
-        given = upstream
-    ways = ((upstream, {layer.name}), (given, {one.name for one in network[index:]}))
+    above = {one.name for one in network[index:]}
+    ways = ((network[-1].upstream, {layer.name}), (given_upstream(network), above))
     for upstream, names in ways:
         made = with_own(network, upstream, names)
         predicted = {name: array for name, array in made.items() if name in lower}

@@ -1,5 +1,6 @@
 """A layer checked by itself is told why it is wrong, as a network that shows its layers is."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -259,11 +260,16 @@ def lost(signal, *samples):
     return signal
 
 
+def handing_down(change):
+    """Return the slip that hands down something else: change(dx, x, u, d)."""
+    return lambda right, cache, u, d: (change(right[0], cache.inputs, u, d), *right[1:])
+
+
 HANDED_DOWN = {
-    "its upstream": lambda right, cache, u, d: (u, *right[1:]),
-    "its delta": lambda right, cache, u, d: (d, *right[1:]),
-    "of some samples": lambda right, cache, u, d: (lost(right[0], 3, 4, 5), *right[1:]),
-    "as if averaged": lambda right, cache, u, d: (2 * lost(right[0], 3, 4, 5), *right[1:]),
+    "its upstream": handing_down(lambda dx, x, u, d: u),
+    "its delta": handing_down(lambda dx, x, u, d: d),
+    "of some samples": handing_down(lambda dx, x, u, d: lost(dx, 3, 4, 5)),
+    "of some samples twice": handing_down(lambda dx, x, u, d: 2 * lost(dx, 3, 4, 5)),
 }
 
 
@@ -339,3 +345,57 @@ def test_a_verified_pass_tells_the_layer_that_hands_down_something_else(slip, se
     (found,) = errors(caught.value.report)
     assert (found.slug, found.layer) == ("wrong_upstream", "mid")
     assert found.evidence.startswith("mid hands down ")
+
+
+# In a network, what a layer hands down spoils all below. The layers below are right by themselves.
+
+
+def hiding(layer):
+    """Return a layer that does not tell its pre-activations."""
+    given = ("name", "parameters", "fan_in", "fan_out", "forward", "backward")
+    return SimpleNamespace(**{name: getattr(layer, name) for name in given})
+
+
+# x being the outputs of a tanh, whose derivative is 1 - x**2.
+OF_THE_MIDDLE = HANDED_DOWN | {
+    "of one sample": handing_down(lambda dx, x, u, d: lost(dx, 1, 2, 3, 4, 5)),
+    "without the slope below": handing_down(lambda dx, x, u, d: dx / (1 - x**2)),
+    "with the slope below": handing_down(lambda dx, x, u, d: dx * (1 - x**2)),
+    "with the outputs for the slope below": handing_down(lambda dx, x, u, d: dx * x / (1 - x**2)),
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seen_as", [lambda layer: layer, hiding], ids=["tells z", "hides z"])
+@pytest.mark.parametrize("slip", OF_THE_MIDDLE.values(), ids=OF_THE_MIDDLE)
+def test_a_right_layer_is_not_blamed_for_what_the_one_above_hands_down(slip, seen_as, seed):
+    (found,) = errors(in_the_middle(slip, seed, seen_as))
+    assert (found.slug, found.layer) == ("wrong_upstream", "mid")
+    assert found.parameters == ("low.weight", "low.bias")
+    assert found.evidence.startswith("mid hands down ")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seen_as", [lambda layer: layer, hiding], ids=["tells z", "hides z"])
+def test_a_layer_that_loses_a_sample_itself_is_blamed(seen_as, seed):
+    def slip(right, cache, u, d):
+        d = lost(d, 0)
+        return d @ cache.weight.T, cache.inputs.T @ d, d.sum(axis=0)
+
+    (found,) = errors(in_the_middle(slip, seed, seen_as))
+    assert (found.slug, found.layer) == ("batch_reduction", "mid")
+    assert found.parameters == ("low.weight", "low.bias", "mid.weight", "mid.bias")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_right_last_layer_is_not_blamed_for_what_the_loss_hands_down(seed):
+    def with_the_slope_below(outputs, targets):
+        return half_mean_squared_norm.gradient(outputs, targets) * (1 - outputs**2)
+
+    rng = np.random.default_rng([seed, 11])
+    loss = replace(half_mean_squared_norm, gradient=with_the_slope_below)
+    network = Network((dense("low", rng), dense("top", rng)), loss)
+    args = rng.normal(size=(6, 4)), rng.normal(size=(6, 4))
+    (found,) = errors(gradcheck.check(network_problem("two", network, *args), seed=seed))
+    assert (found.slug, found.layer) == ("wrong_upstream", None)
+    assert found.evidence.startswith("the loss's own gradient at the outputs is wrong")
