@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from gradcheck.conclusion import LineDerivative
 from gradcheck.diagnosis.facts import Facts, Sample
 from gradcheck.directions import Floats
 from gradcheck.measured import Measured
 from gradcheck.probes import Claim
 from gradcheck.problem import Problem
-from gradcheck.verdict import REQUIRED_FLOAT64, is_at_kink, outcome
+from gradcheck.verdict import REQUIRED_FLOAT64, is_subgradient, outcome
 
 
 def gather(
@@ -77,13 +78,15 @@ def as_computed(claim: Claim) -> Claim:
     return replace(claim, unit=max(claim.unit, float(np.finfo(np.float32).eps)))
 
 
+def _tells_the_truth(derivative: LineDerivative) -> bool:
+    """Return whether the value is what the gradient has to be: at a kink there is none."""
+    is_at_kink = derivative.beside is not None or is_subgradient(derivative)
+    return outcome(derivative) != "undecided" and not is_at_kink
+
+
 def _sample(measured: Measured) -> Sample:
     shape = measured.claim.analytic.shape
-    kept = [
-        entry
-        for entry in measured.entries
-        if outcome(entry.derivative) != "undecided" and not is_at_kink(entry.derivative)
-    ]
+    kept = [entry for entry in measured.entries if _tells_the_truth(entry.derivative)]
     positions = [int(np.ravel_multi_index(e.index, shape)) if e.index else 0 for e in kept]
     order = np.argsort(positions)
     return Sample(

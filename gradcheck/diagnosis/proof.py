@@ -217,7 +217,8 @@ def _shifted(entry: EntryMeasurement, claim: Claim) -> EntryMeasurement:
     negligible = claim.negligible * abs(analytic)
     bar = derivative.error_bar + round_off
     bar = max(bar, abs(discrepancy)) if abs(discrepancy) <= negligible else bar
-    # What is right beside a kink says nothing about another claim.
-    beside = derivative.beside if analytic == entry.analytic else None
+    # What is seen beside a kink is seen of the gradient there, not of a repaired one.
+    is_right = analytic == entry.analytic and outcome(derivative) == "agrees"
+    beside = derivative.beside if is_right else None
     shifted = replace(derivative, discrepancy=discrepancy, error_bar=bar, beside=beside)
     return EntryMeasurement(entry.index, analytic, shifted)

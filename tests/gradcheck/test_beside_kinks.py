@@ -343,3 +343,16 @@ def test_time_that_is_over_leaves_a_perhaps():
     spent = Budget(1e-9)
     inside, perhaps = conventional(paths, np.array([-0.1]), np.array([0.0]), spent)
     assert (inside.tolist(), perhaps.tolist()) == ([False], [True])
+
+
+@pytest.mark.parametrize("effort", ["auto", "quick"])
+def test_a_cause_is_found_though_an_entry_at_a_kink_is_only_wrong_beside_it(effort):
+    weights, point = np.arange(1.0, 5.0), {"x": np.array([0.0, 1.0, -2.0, 3.0])}
+    report = check_gradients(
+        lambda p: float(np.sum(np.abs(p["x"]) * weights)),
+        lambda p: {"x": 2.0 * np.sign(p["x"]) * weights},
+        point,
+        effort=effort,
+    )
+    (found,) = [finding for finding in report.findings if finding.severity == "error"]
+    assert (found.slug, found.details["factor"]) == ("constant_factor", 2.0)
