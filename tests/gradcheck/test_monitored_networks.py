@@ -1,5 +1,6 @@
 """The monitor on real trainings: correct networks are never accused, the gallery's faults are."""
 
+from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 
@@ -53,8 +54,10 @@ def network_and_data(kind, loss, seed, dtype=np.float64):
 def watched(kind, loss, seed, dtype=np.float64, **options):
     network, parameters, inputs, targets = network_and_data(kind, loss, seed, dtype)
     monitor, rng = DescentMonitor(), np.random.default_rng(seed)
-    trained = train(network, parameters, inputs, targets, rng=rng, observe=monitor, **options)
-    monitor.end(trained.parameters)
+    # What diverges is watched until it does.
+    with suppress(FloatingPointError):
+        trained = train(network, parameters, inputs, targets, rng=rng, observe=monitor, **options)
+        monitor.end(trained.parameters)
     return monitor
 
 

@@ -20,9 +20,9 @@ COMMANDS = sorted(set(re.findall(r"`((?:gradcheck|python -m mlp)(?: [^`]+)?)`", 
 
 
 def masked(text):
-    """Return a text without what depends on the machine: times, and digits of error bars."""
+    """Return a text without what depends on the machine: times, and digits of measured numbers."""
     text = re.sub(r"\d+\.\d+ m?s\b", "<time>", text)
-    text = re.sub(r"\d+(?:\.\d+)?e-\d+", "<small>", text)
+    text = re.sub(r"\d+(?:\.\d+)?e-\d+|\d+\.\d+", "<number>", text)
     text = re.sub(r"[\d,]+ evaluations", "<count> evaluations", text)
     return re.sub(r"(?<=\S) +|─+", " ", text)
 
