@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -12,6 +12,7 @@ import numpy as np
 from gradcheck.assembly import measured_report, measurement_findings, stopped_reports
 from gradcheck.budget import OUT_OF_TIME, Budget
 from gradcheck.calling import TimedOut
+from gradcheck.check_notes import complex_notes, left_out_notes
 from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Mutated
@@ -160,7 +161,7 @@ def check_settled(problem: Problem, settled: Options, probes: int = PROBES) -> G
         seconds=time.perf_counter() - started,
         seed=settled.seed,
         settings=settled.settings(),
-        notes=(*_notes(subject), *results.notes),
+        notes=(*left_out_notes(evaluator, subject.fixed), *results.notes),
         partial_evaluations=results.partial_evaluations,
     )
 
@@ -218,7 +219,7 @@ def _checked(subject: _Subject) -> _Results:
     return replace(
         results,
         parameters=tuple(replace(p, dtype=str(dtype_of(p.name))) for p in results.parameters),
-        notes=(*results.notes, *_complex_notes(subject, flight)),
+        notes=(*results.notes, *complex_notes(subject.evaluator, subject.selected, flight.real)),
     )
 
 
@@ -310,34 +311,3 @@ def _diagnosed(subject: _Subject, flight: Preflight, found: Measurements) -> Dia
         seed=subject.options.seed,
         budget=subject.budget,
     )
-
-
-def _notes(subject: _Subject) -> tuple[str, ...]:
-    notes = []
-    if subject.evaluator.skipped:
-        skipped = ", ".join(subject.evaluator.skipped)
-        notes.append(f"not checked, as only floats have a derivative: {skipped}")
-    empty = [name for name, array in subject.evaluator.original.items() if not array.size]
-    if empty:
-        notes.append(f"not checked, as they are empty: {', '.join(empty)}")
-    fixed = [_fixed(subject, name, count) for name, count in subject.fixed.items() if count]
-    if fixed:
-        notes.append(f"not checked, as bounds fix them: {', '.join(fixed)}")
-    return tuple(notes)
-
-
-def _fixed(subject: _Subject, name: str, count: int) -> str:
-    size = subject.evaluator.original[name].size
-    return f"{count} of {size} entries of {name}" if count < size else name
-
-
-def _complex_notes(subject: _Subject, flight: Preflight) -> Iterator[str]:
-    names = [name for name in subject.selected if name in subject.evaluator.complex_names]
-    if names:
-        listed, verb = ", ".join(names), "is" if len(names) == 1 else "are"
-        yield (
-            f"{listed} {verb} checked as pairs (real, imaginary), last axis; a gradient means "
-            "dL/dRe + i dL/dIm, jax's convention is its conjugate"
-        )
-    if flight.real:
-        yield f"real gradients of complex parameters, imaginary part 0: {', '.join(flight.real)}"
