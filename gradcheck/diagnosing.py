@@ -36,7 +36,7 @@ def diagnosis_of(
     seed: int,
     budget: Budget,
 ) -> Diagnosis:
-    """Return why the parameters that fail do so; nothing where none fails.
+    """Return why the parameters that fail do so; there must be one.
 
     Parameters
     ----------
@@ -47,9 +47,7 @@ def diagnosis_of(
     seed: of directions, and of which entries are kept back for proofs
     budget: the time there is
     """
-    if budget.is_spent() or all(
-        part.judgement.verdict != "fail" for part in found.parameters.values()
-    ):
+    if budget.is_spent():
         return Diagnosis()
     facts, kept_back = gather(
         evaluator.problem,

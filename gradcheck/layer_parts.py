@@ -21,6 +21,22 @@ INPUTS, LOSS, OUTPUTS = "inputs", "loss", "outputs"
 
 
 @dataclass(frozen=True)
+class UpstreamLoss:
+    """The loss sum(upstream * outputs) of a layer as one on its outputs, for want of targets."""
+
+    upstream: Array
+
+    def value(self, outputs: Any, targets: None) -> Any:
+        """Return the loss of the outputs, summed in float64 also where they are in float32."""
+        dtype = np.result_type(outputs, np.float64)
+        return np.sum(np.multiply(self.upstream, outputs, dtype=dtype))
+
+    def gradient(self, outputs: Any, targets: None) -> Array:
+        """Return its gradient, the upstream."""
+        return self.upstream
+
+
+@dataclass(frozen=True)
 class LayerAlone:
     """The loss sum(upstream * outputs) of a layer, and its gradient by the layer's backward."""
 
@@ -28,10 +44,9 @@ class LayerAlone:
     upstream: Array
 
     def loss(self, parameters: Mapping[str, Mapping[str, Any]]) -> Any:
-        """Return the loss, summed in float64 also where the layer computes in float32."""
+        """Return the loss."""
         outputs, _ = self._forward(parameters)
-        dtype = np.result_type(outputs, np.float64)
-        return np.sum(np.multiply(self.upstream, outputs, dtype=dtype))
+        return UpstreamLoss(self.upstream).value(outputs, None)
 
     def gradient(self, parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return the gradient, nested like the parameters."""
@@ -52,21 +67,6 @@ class LayerAlone:
         own = dict(parameters[self.layer.name])
         inputs = own.pop(INPUTS)
         return forward(self.layer, own, inputs)
-
-
-@dataclass(frozen=True)
-class UpstreamLoss:
-    """The loss sum(upstream * outputs) of a layer as one on its outputs, for want of targets."""
-
-    upstream: Array
-
-    def value(self, outputs: Any, targets: None) -> Any:
-        """Return the loss of the outputs."""
-        return np.sum(self.upstream * outputs)
-
-    def gradient(self, outputs: Any, targets: None) -> Array:
-        """Return its gradient, the upstream."""
-        return self.upstream
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Claim:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerAlone:
+class OneLayer:
     """A layer as a chain of one, and L_layer as the loss on its outputs."""
 
     layers: tuple[Layer]
@@ -112,7 +112,7 @@ def layer_problem(
         gradient=Claim(point, _joined(layer, answer), gradient),
         parameters=point,
         sizes={"batch": len(inputs), "fan_in": layer.fan_in, "fan_out": layer.fan_out},
-        network=LayerAlone((layer,), weighted),
+        network=OneLayer((layer,), weighted),
     )
 
 
