@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gradcheck.diagnosis import codes
 from gradcheck.directions import root_mean_square
-from gradcheck.entries import EntryMeasurement
+from gradcheck.entry_table import EntryMeasurement
 from gradcheck.execution import Array
 from gradcheck.measured import Measured
 from gradcheck.noise import Noise

@@ -21,7 +21,8 @@ from gradcheck.budget import Budget
 from gradcheck.conclusion import LineDerivative
 from gradcheck.conventions import PLANES, HalfCircle, Mask, conventional
 from gradcheck.directions import Floats
-from gradcheck.entries import EntryMeasurement, measure_entries
+from gradcheck.entries import measure_entries
+from gradcheck.entry_table import EntryMeasurement
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.probes import Claim, ProbeMeasurement, measure_probe, movable

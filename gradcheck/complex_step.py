@@ -19,7 +19,8 @@ from gradcheck.budget import Budget
 from gradcheck.complex_slope import STEPS, Move, Slopes, complex_slopes
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import SMALLEST_MAGNITUDE, Floats
-from gradcheck.entries import EntryMeasurement, measure_entries
+from gradcheck.entries import measure_entries
+from gradcheck.entry_table import EntryMeasurement
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.probes import Claim, ProbeMeasurement, slope_round_off

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from gradcheck.budget import Budget
-from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
+from gradcheck.entry_table import EntryMeasurement
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions, Evaluate, LineSettings
 from gradcheck.leaves import Array, as_complex
@@ -32,15 +32,6 @@ LONGEST_START = 8.0
 # A neighbour close to a kink took steps that are far too small for others.
 SHORTEST_START = 1e-3
 NUMERICAL_REQUIRED = 1e-6
-
-
-@dataclass(frozen=True)
-class EntryMeasurement:
-    """The slope of the loss along one entry."""
-
-    index: tuple[int, ...]
-    analytic: float
-    derivative: LineDerivative
 
 
 def measure_entries(

@@ -16,8 +16,8 @@ import numpy as np
 from gradcheck.budget import Budget
 from gradcheck.comparisons import Comparisons
 from gradcheck.directions import Floats
-from gradcheck.entries import EntryMeasurement
 from gradcheck.entry_search import EntrySearch
+from gradcheck.entry_table import EntryMeasurement
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.probes import Claim, ProbeMeasurement

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gradcheck.complex_step import Certificate
 from gradcheck.directions import Floats
-from gradcheck.entries import EntryMeasurement
+from gradcheck.entry_table import EntryMeasurement
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.regions import Region
 from gradcheck.verdict import Judgement, wrong_entries

@@ -13,7 +13,8 @@ from gradcheck.beside_kinks import BesideKinks
 from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
 from gradcheck.eigen import eigen_directions, eigen_note
-from gradcheck.entries import EntryMeasurement, measure_entries
+from gradcheck.entries import measure_entries
+from gradcheck.entry_table import EntryMeasurement
 from gradcheck.failing import SAMPLED_ENTRIES, chosen_positions, search_failing
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions

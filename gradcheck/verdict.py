@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gradcheck.budget import OUT_OF_TIME
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import SMALLEST_MAGNITUDE, chance_of_hiding, norm
-from gradcheck.entries import EntryMeasurement
+from gradcheck.entry_table import EntryMeasurement
 from gradcheck.probes import JITTER_MULTIPLE, ROUNDING_MULTIPLE, Claim, ProbeMeasurement
 from gradcheck.report import Verdict
 

@@ -14,7 +14,7 @@ from gradcheck.diagnosis.constants import SAME_NUMBER
 from gradcheck.diagnosis.facts import Explanation, Sample
 from gradcheck.diagnosis.gathering import as_computed
 from gradcheck.directions import Floats, norm, random_direction
-from gradcheck.entries import EntryMeasurement
+from gradcheck.entry_table import EntryMeasurement
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.measured import Measured

@@ -5,7 +5,7 @@ import pytest
 
 from gradcheck import check_gradients
 from gradcheck.conclusion import LineDerivative
-from gradcheck.entries import EntryMeasurement
+from gradcheck.entry_table import EntryMeasurement
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.verdict import judge
 

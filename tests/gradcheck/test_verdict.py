@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradcheck.conclusion import LineDerivative
-from gradcheck.entries import EntryMeasurement
+from gradcheck.entry_table import EntryMeasurement
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.verdict import judge, outcome, required_resolution_for
 

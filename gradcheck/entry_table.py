@@ -1,0 +1,97 @@
+"""The slopes along the entries of one parameter: arrays for all, and a word on those apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.conclusion import LineDerivative
+from gradcheck.directions import Floats
+
+
+@dataclass(frozen=True)
+class EntryMeasurement:
+    """The slope of the loss along one entry."""
+
+    index: tuple[int, ...]
+    analytic: float
+    derivative: LineDerivative
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """The slopes of the loss along entries of one parameter, in the order they were compared.
+
+    Most are smooth: an array says all there is to say. A million of them are no objects.
+
+    Attributes
+    ----------
+    shape: of the parameter
+    positions: flat positions of the entries; (entries,), as all arrays here
+    analytic: what the gradient claims
+    value, error_bar: the derivative and how far it may be off
+    discrepancy: value minus analytic, free of the cancellation in that difference
+    special: by place in these arrays, what was measured where there is more to say: a kink, noise,
+        one side only, nothing at all
+    """
+
+    shape: tuple[int, ...]
+    positions: npt.NDArray[np.intp]
+    analytic: Floats
+    value: Floats
+    error_bar: Floats
+    discrepancy: Floats
+    special: Mapping[int, EntryMeasurement] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], measured: Iterable[EntryMeasurement]) -> Entries:
+        """Return entries that were measured one by one."""
+        listed = list(measured)
+        found = [entry.derivative for entry in listed]
+        indices = np.array([entry.index for entry in listed], np.intp).reshape(-1, len(shape))
+        return cls(
+            shape=shape,
+            positions=_flat(indices, shape),
+            analytic=np.array([entry.analytic for entry in listed], np.float64),
+            value=np.array([derivative.value for derivative in found], np.float64),
+            error_bar=np.array([derivative.error_bar for derivative in found], np.float64),
+            discrepancy=np.array([derivative.discrepancy for derivative in found], np.float64),
+            special={place: entry for place, entry in enumerate(listed) if not _is_plain(entry)},
+        )
+
+    def __len__(self) -> int:
+        return self.positions.size
+
+    def __getitem__(self, place: int) -> EntryMeasurement:
+        if place in self.special:
+            return self.special[place]
+        index = tuple(int(i) for i in np.unravel_index(self.positions[place], self.shape))
+        derivative = LineDerivative(
+            value=float(self.value[place]),
+            error_bar=float(self.error_bar[place]),
+            discrepancy=float(self.discrepancy[place]),
+            smoothness="smooth",
+            jump=0.0,
+            evaluations=0,
+            limit="precision",
+            step_size=0.0,
+        )
+        return EntryMeasurement(index, float(self.analytic[place]), derivative)
+
+    def __iter__(self) -> Iterator[EntryMeasurement]:
+        return (self[place] for place in range(len(self)))
+
+
+def _flat(indices: npt.NDArray[np.intp], shape: tuple[int, ...]) -> npt.NDArray[np.intp]:
+    if not shape:  # a number has one position
+        return np.zeros(len(indices), np.intp)
+    return np.asarray(np.ravel_multi_index(tuple(indices.T), shape), np.intp)
+
+
+def _is_plain(entry: EntryMeasurement) -> bool:
+    found = entry.derivative
+    is_smooth = found.smoothness == "smooth" and not found.side and found.beside is None
+    return is_smooth and found.limit == "precision" and np.isfinite(found.discrepancy)
