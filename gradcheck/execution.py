@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from gradcheck.leaves import (
     usable_array,
 )
 from gradcheck.parameters import flatten, named_leaves, rebuilder
+from gradcheck.pieces import step_along
 from gradcheck.problem import Problem
 from gradcheck.returned import (
     Returned,
@@ -33,9 +34,10 @@ from gradcheck.returned import (
     read_gradient,
     read_loss,
 )
-from gradcheck.stepping import step_along
 
 __all__ = ["Array", "Evaluator"]
+
+T = TypeVar("T")
 
 
 class Evaluator:
@@ -155,12 +157,27 @@ class Evaluator:
 
         {} where it raises or that is out of bounds.
         """
+
+        def copied(found: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float64]]:
+            return {name: np.array(array, np.float64) for name, array in found.items()}
+
+        return self.seen_at(changes, names, copied) or {}
+
+    def seen_at(
+        self,
+        changes: Mapping[str, Array],
+        names: Collection[str],
+        look: Callable[[Mapping[str, Array]], T],
+    ) -> T | None:
+        """Return what is made of the named parts of the gradient with some parameters changed.
+
+        None where the gradient raises or that is out of bounds. The arrays that are looked at are
+        the user's own: nobody else may write to them, or keep them.
+        """
         try:
-            with np.errstate(all="ignore"), self._changed(changes):
-                found = self.read(self.gradient(), names).arrays
-                return {name: np.array(array, np.float64) for name, array in found.items()}
+            return self._with(changes, lambda: look(self.read(self.gradient(), names).arrays))
         except Exception:
-            return {}
+            return None
 
     def loss_at(self, changes: Mapping[str, Array]) -> float:
         """Return the loss with some parameters changed; NaN where it cannot be evaluated.
@@ -169,8 +186,7 @@ class Evaluator:
         nearby, which is not an error. Out of bounds it is not called.
         """
         try:
-            with np.errstate(all="ignore"), self._changed(changes):
-                return self.loss()
+            return self._with(changes, self.loss)
         except Exception:
             return float("nan")
 
@@ -195,7 +211,7 @@ class Evaluator:
                     step,
                     analytic[name] if analytic is not None else None,
                 )
-            if not all(self.bounds.hold(name, self.working[name]) for name in directions):
+            if self.bounds.lower and not self._are_inside(directions):
                 return float("nan"), claimed
             with np.errstate(all="ignore"):
                 return self.loss(), claimed
@@ -254,28 +270,34 @@ class Evaluator:
         what it returns, None if it raises or that is out of bounds; and the names of the arrays
         that it changed itself
         """
-        result = None
+        point = {**self.original, **changes}
+
+        def called() -> tuple[Any, tuple[str, ...]]:
+            result = None
+            with suppress(Exception):
+                result = call()
+            given = {n: np.asarray(array, self.working[n].dtype) for n, array in point.items()}
+            return result, differing(self.working, given)
+
         try:
-            with np.errstate(all="ignore"), self._changed(changes):
-                before = {name: array.copy() for name, array in self.working.items()}
-                with suppress(Exception):
-                    result = call()
-                return result, differing(self.working, before)
+            return self._with(point, called)
         except OutOfBounds:
             return None, ()
-        finally:
-            self.restore()
 
-    @contextmanager
-    def _changed(self, changes: Mapping[str, Array]) -> Iterator[None]:
+    def _with(self, changes: Mapping[str, Array], call: Callable[[], T]) -> T:
+        """Call something with some parameters changed, and put them back."""
         try:
             for name, values in changes.items():
                 self.working[name][...] = values
-            if not all(self.bounds.hold(name, self.working[name]) for name in changes):
+            if self.bounds.lower and not self._are_inside(changes):
                 raise OutOfBounds
-            yield
+            with np.errstate(all="ignore"):
+                return call()
         finally:
             self.restore(changes)
+
+    def _are_inside(self, names: Iterable[str]) -> bool:
+        return all(self.bounds.hold(name, self.working[name]) for name in names)
 
     @contextmanager
     def moved_to(self, point: Mapping[str, Array]) -> Iterator[None]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from gradcheck.directions import Floats, entry_scales, norm
 from gradcheck.execution import Evaluator
-from gradcheck.leaves import Array
+from gradcheck.leaves import Array, same_numbers
+from gradcheck.pieces import in_pieces
 from gradcheck.repeats import difference, grows, is_stale
 from gradcheck.returned import Returned
 
@@ -60,8 +62,12 @@ class GradientCalls:
 def moved_away(evaluator: Evaluator, names: Sequence[str]) -> Arrays:
     """Return values of these parameters at which every loss and gradient differs visibly."""
     given = {name: evaluator.original[name] for name in names}
-    scales = entry_scales(given)
-    away = {name: array + AWAY * np.copysign(scales[name], array) for name, array in given.items()}
+    away = entry_scales(given)
+    for name, move in away.items():
+        for moved, origin in in_pieces(move, given[name]):
+            np.multiply(moved, AWAY, out=moved)
+            np.copysign(moved, origin, out=moved)
+            np.add(moved, origin, out=moved, casting="same_kind")
     return evaluator.bounds.turned_back(given, away)
 
 
@@ -79,7 +85,9 @@ def effect_elsewhere(evaluator: Evaluator, scales: Mapping[str, Floats]) -> floa
     return max(effects, default=0.0)
 
 
-def call_gradient(evaluator: Evaluator, names: Sequence[str], value: float) -> GradientCalls:
+def call_gradient(
+    evaluator: Evaluator, names: Sequence[str], value: float, away: Arrays
+) -> GradientCalls:
     """Call the gradient at the given parameters, where the loss was called last, and elsewhere.
 
     Exceptions of the user's code at the given parameters propagate.
@@ -89,6 +97,7 @@ def call_gradient(evaluator: Evaluator, names: Sequence[str], value: float) -> G
     evaluator: makes the calls
     names: of the parameters wanted
     value: the loss at the given parameters
+    away: other parameters; see `moved_away`
 
     Raises
     ------
@@ -99,18 +108,24 @@ def call_gradient(evaluator: Evaluator, names: Sequence[str], value: float) -> G
     _stop_where_changed(evaluator, "gradient")
     if not callable(evaluator.problem.gradient) or len(first.faulty) == len(names):
         return GradientCalls(first, [first.copied()])
-    return _Calls(evaluator, names, value, first).made()
+    return _Calls(evaluator, names, value, away, first).made()
 
 
 class _Calls:
     """The calls after the first one."""
 
     def __init__(
-        self, evaluator: Evaluator, names: Sequence[str], value: float, first: Returned
+        self,
+        evaluator: Evaluator,
+        names: Sequence[str],
+        value: float,
+        away: Arrays,
+        first: Returned,
     ) -> None:
         self.evaluator = evaluator
         self.names = names
         self.value = value
+        self.away = away
         self.first = first
         self.kept: Arrays = first.copied()
         self.comparable = [
@@ -118,8 +133,11 @@ class _Calls:
             for name, array in self.kept.items()
             if array.shape == evaluator.original[name].shape and np.all(np.isfinite(array))
         ]
-        self.scales = entry_scales({name: evaluator.original[name] for name in names})
-        self.away = moved_away(evaluator, names)
+
+    @cached_property
+    def scales(self) -> dict[str, Floats]:
+        """Distances that count as of order one."""
+        return entry_scales({name: self.evaluator.original[name] for name in self.names})
 
     def made(self) -> GradientCalls:
         """Make them, each where it shows something."""
@@ -164,19 +182,23 @@ class _Calls:
             # It may insist on the loss at the same parameters before.
             self.evaluator.loss_first = True
             gradient = self.evaluator.gradient()
-        found = self._copied(gradient)
+        found = self.evaluator.read(gradient, self.names).arrays
         _stop_where_changed(self.evaluator, "gradient")
-        # What one call returns and another does not is as good as not finite.
-        return {
-            name: found.get(name, np.full_like(array, np.nan, float))
-            for name, array in self.kept.items()
-        }
+        return {name: self._repeated(name, found) for name in self.kept}
+
+    def _repeated(self, name: str, found: Arrays) -> Array:
+        """Return a copy of what a call returned: what is kept already, where that is the same."""
+        kept = self.kept[name]
+        if name not in found:
+            # What one call returns and another does not is as good as not finite.
+            return np.full_like(kept, np.nan, float)
+        return kept if same_numbers(found[name], kept) else found[name].copy()
 
     def _overwritten(self) -> tuple[str, ...]:
         return tuple(
             name
             for name, kept in self.kept.items()
-            if not np.array_equal(self.first.arrays[name], kept, equal_nan=True)
+            if not same_numbers(self.first.arrays[name], kept)
         )
 
     def _unsteady(self, repeats: Sequence[Arrays]) -> list[str]:
@@ -198,12 +220,12 @@ class _Calls:
         else:
             # The second was called after the loss elsewhere, the first was not.
             after_elsewhere, suspects = repeats[1], unsteady
-        size = self._size()
+        suspects = [name for name in suspects if name not in growing]
+        size = self._size() if suspects else 0.0
         suspects = [
             name
             for name in suspects
-            if name not in growing
-            and is_stale(
+            if is_stale(
                 (self.kept[name], after_elsewhere[name], elsewhere.get(name)),
                 self.scales[name],
                 size,

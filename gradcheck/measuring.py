@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -60,7 +60,8 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     scales = _scales(task, flight)
     rounding = known_rounding(evaluator, flight, scales, task.seed)
     doubled = evaluator.use_double_precision()
-    noise = measure_noise(evaluator, _noise_directions(task, scales))
+    values = None if doubled else flight.values
+    noise = measure_noise(evaluator, _noise_directions(task, scales), values)
     claims = _claims(task, flight, scales, noise, rounding)
     if task.directions == "eigen" and claims and not task.budget.is_spent():
         task = replace(task, eigen=_eigen(task, claims))
@@ -102,16 +103,14 @@ def _scales(task: Task, flight: Preflight) -> dict[str, Floats]:
     return {name: bounds.within_width(name, scale) for name, scale in scales.items()}
 
 
-def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> list[dict[str, Floats]]:
-    """Return directions to measure noise along, a way ahead of which is inside all bounds."""
+def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> Iterator[dict[str, Floats]]:
+    """Yield directions to measure noise along, a way ahead of which is inside all bounds."""
     evaluator = task.evaluator
-    return [
-        {
+    for direction in noise_directions(evaluator.original, scales, task.seed):
+        yield {
             name: evaluator.bounds.inward(name, evaluator.original[name], along, NOISE_REACH)
             for name, along in direction.items()
         }
-        for direction in noise_directions(evaluator.original, scales, task.seed)
-    ]
 
 
 def _claims(

@@ -62,11 +62,12 @@ def run_preflight(evaluator: Evaluator, selected: tuple[str, ...]) -> Preflight:
         if not np.isfinite(value):
             finding = codes.NOT_FINITE.finding(f"the loss is {value} at the given parameters")
             return Preflight((value, value), findings=(finding,), stopped=f"the loss is {value}")
-        _watch_loss(evaluator, selected)
+        away = moved_away(evaluator, selected)
+        _watch_loss(evaluator, selected, away)
         if changed := changed_data(evaluator, data):
             return mutated_data((value, value), selected, f"the loss changed {changed}")
         values = value, evaluator.loss()
-        calls = call_gradient(evaluator, selected, value)
+        calls = call_gradient(evaluator, selected, value, away)
     except LossNotScalar as error:
         finding = codes.LOSS_NOT_SCALAR.finding(str(error))
         return Preflight((np.nan, np.nan), findings=(finding,), stopped=finding.title)
@@ -102,7 +103,7 @@ def changed_data(evaluator: Evaluator, before: Sequence[tuple[str, bytes]]) -> s
     return ", ".join(sorted({place for place, _ in changed}))
 
 
-def _watch_loss(evaluator: Evaluator, selected: tuple[str, ...]) -> None:
+def _watch_loss(evaluator: Evaluator, selected: tuple[str, ...], away: Arrays) -> None:
     """Stop where the loss changed what it was given, or does so a little way off.
 
     Code that normalises its parameters does not show where they are normalised already.
@@ -111,7 +112,7 @@ def _watch_loss(evaluator: Evaluator, selected: tuple[str, ...]) -> None:
         raise Mutated("loss", changed)
     nearby = {name: evaluator.original[name] * NEARBY for name in selected}
     nearby = evaluator.bounds.turned_back(evaluator.original, nearby)
-    for moved in (nearby, moved_away(evaluator, selected)):
+    for moved in (nearby, away):
         _, changed = evaluator.call_at(moved, evaluator.loss)
         if changed:
             raise Mutated("loss", changed)
@@ -157,7 +158,8 @@ def _compared(
 
 def _error(evaluator: Evaluator, name: str, calls: GradientCalls) -> Finding | None:
     """Return what makes a gradient wrong before any number is compared."""
-    repeats = [call[name] for call in calls.repeats]
+    # Calls that returned the same share one array.
+    repeats = list({id(call[name]): call[name] for call in calls.repeats}.values())
     if (unusable := _unusable(evaluator, name, repeats)) is not None:
         return unusable
     if name in calls.growing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from gradcheck.directions import Floats, random_direction
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import effect_elsewhere
+from gradcheck.leaves import Array
+from gradcheck.pieces import in_pieces
 from gradcheck.preflight import Preflight
 from gradcheck.probes import MEASURED_ROUND_OFF_UNITS, ROUND_OFF_UNITS
 
@@ -18,6 +21,8 @@ from gradcheck.probes import MEASURED_ROUND_OFF_UNITS, ROUND_OFF_UNITS
 JUMP = 1e-3
 ROUNDING_DIRECTIONS = (2_000_000, 2_000_001)
 ROUNDING_STEP = 2.0
+# Entries from which the median of all is guessed.
+SAMPLE = 1024
 
 
 @dataclass(frozen=True)
@@ -38,26 +43,45 @@ def known_rounding(
     moved = {
         unit: _measured(evaluator, flight.analytic, unit, seed) for unit in set(units.values())
     }
-    effect = max(float(np.max(np.abs(g) * scales[name])) for name, g in flight.analytic.items())
-    if any(
-        np.any(moves * scales[n] > JUMP * effect) for m in moved.values() for n, moves in m.items()
-    ):
+    effect = max(_largest(g, scales[name]) for name, g in flight.analytic.items())
+    largest = max(_largest(moves, scales[n]) for m in moved.values() for n, moves in m.items())
+    if largest > JUMP * effect:
         # At an optimum the gradient is all rounding: what it is a little way off counts there.
         effect = max(effect, effect_elsewhere(evaluator, scales))
     most = JUMP * effect
     # Terms that cancel exactly here may still be as large as the loss.
     least = float(np.finfo(np.float64).eps) * abs(flight.values[0])
-    rounding = {}
-    for name, scale in scales.items():
-        if name in units:
-            moves = moved[units[name]][name]
+    return {
+        name: _rounding(moved[units[name]][name], scale, most, least)
+        for name, scale in scales.items()
+        if name in units
+    }
+
+
+def _largest(values: Floats, scale: Floats) -> float:
+    """Return the largest absolute product of two arrays."""
+    return max(float(np.max(np.abs(one * other))) for one, other in in_pieces(values, scale))
+
+
+def _rounding(moves: Floats, scale: Floats, most: float, least: float) -> Rounding:
+    """Return what the moves of a gradient say of its rounding, written over them.
+
+    Parameters
+    ----------
+    most: effect above which a move is no rounding; 0 where there is none
+    least: effect that may go unseen
+    """
+    known = ROUND_OFF_UNITS
+    for rounding, distance in in_pieces(moves, scale):
+        if most != 0.0:
             # What jumps by more has left a kink, or a narrow minimum: no matter of rounding.
-            is_rounding = (moves * scale <= most) | (most == 0.0)
-            moves = np.where(is_rounding, moves, 0.0)
-            known = MEASURED_ROUND_OFF_UNITS if moves.any() else ROUND_OFF_UNITS
-            unseen = np.divide(least, scale, out=np.zeros_like(scale), where=scale > 0.0)
-            rounding[name] = Rounding(moves + unseen, known)
-    return rounding
+            rounding[rounding * distance > most] = 0.0
+        if rounding.any():
+            known = MEASURED_ROUND_OFF_UNITS
+        is_free = distance > 0.0
+        unseen = np.divide(least, distance, out=np.zeros(distance.shape), where=is_free)
+        np.add(rounding, unseen, out=rounding)
+    return Rounding(moves, known)
 
 
 def unit_of(dtype: np.dtype[Any]) -> float:
@@ -83,15 +107,39 @@ def _measured(
     seed: of the directions
     """
     moves = {name: np.zeros(array.shape) for name, array in analytic.items()}
+
+    def look(nearby: Mapping[str, Array]) -> None:
+        for name, array in nearby.items():
+            if array.shape == moves[name].shape and np.all(np.isfinite(array)):
+                for move, there, here in in_pieces(moves[name], array, analytic[name]):
+                    np.maximum(move, np.abs(there - here), out=move)
+
+    originals = {name: evaluator.original[name] for name in analytic}
     for number in ROUNDING_DIRECTIONS:
-        originals = {name: evaluator.original[name] for name in analytic}
         changes = {
-            name: array + ROUNDING_STEP * unit * random_direction(np.abs(array), seed, name, number)
+            name: _moved(array, ROUNDING_STEP * unit, seed, name, number)
             for name, array in originals.items()
         }
         changes = evaluator.bounds.turned_back(originals, changes)
-        nearby = evaluator.gradient_at(changes, tuple(analytic))
-        for name, array in nearby.items():
-            if array.shape == moves[name].shape and np.all(np.isfinite(array)):
-                moves[name] = np.maximum(moves[name], np.abs(array - analytic[name]))
-    return {name: np.maximum(move, np.median(move)) for name, move in moves.items() if move.size}
+        evaluator.seen_at(changes, tuple(analytic), look)
+    for move in moves.values():
+        np.maximum(move, _typical(move), out=move)
+    return moves
+
+
+def _moved(origin: Array, step: float, seed: int, name: str, number: int) -> Array:
+    """Return a parameter, every entry moved at random by about a step times its size."""
+    moved = random_direction(np.abs(origin), seed, name, number)
+    for target, start in in_pieces(moved, origin):
+        np.multiply(target, step, out=target)
+        np.add(target, start, out=target, casting="same_kind")
+    return moved
+
+
+def _typical(values: Floats) -> float:
+    """Return about the median of the entries, from some of them that lie evenly."""
+    stride = values.size // SAMPLE + 1
+    while math.gcd(stride, values.size) > 1:  # not always the same columns
+        stride += 1
+    ordered = np.sort(values.reshape(-1)[::stride])
+    return float(ordered[ordered.size // 2])

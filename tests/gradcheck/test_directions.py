@@ -45,5 +45,5 @@ def test_directions_have_both_signs_and_no_two_equal_magnitudes():
 def test_global_random_state_is_neither_used_nor_advanced():
     before = np.random.get_state()[1].copy()  # noqa: NPY002, the state that must not move
     random_direction(np.ones(5), 0, "W", 0)
-    noise_directions({"W": np.ones(5)}, {"W": np.ones(5)}, seed=0)
+    list(noise_directions({"W": np.ones(5)}, {"W": np.ones(5)}, seed=0))
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002

@@ -7,14 +7,14 @@ import pytest
 
 from gradcheck import Problem
 from gradcheck.execution import Evaluator
-from gradcheck.stepping import BLOCK, step_along
+from gradcheck.pieces import PIECE, step_along
 
 STEP = 2.0**-9
 SHAPES = {
     "one entry": (),
     "few": (3, 4),
-    "blocks": (3, BLOCK // 2 + 5),
-    "a long row": (1, 2 * BLOCK + 1),
+    "blocks": (3, PIECE // 2 + 5),
+    "a long row": (1, 2 * PIECE + 1),
 }
 LAYOUTS = {
     "C": np.array,

@@ -1,15 +1,36 @@
-"""A step along a direction, written straight into the array that the user's code is given."""
+"""Work on large arrays in pieces: what lies in between stays in the cache, and takes no memory.
+
+An array of some megabytes takes longer to get from the system than to be filled.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from gradcheck.leaves import DOUBLE, Array
 
-# Entries that are moved at a time: few enough to stay in the cache, many enough to hide the loop.
-BLOCK = 16_384
+# Entries at a time: few enough to stay in the cache, many enough to hide the loop.
+PIECE = 16_384
+
+
+def in_pieces(written: Array, *read: Array) -> Iterator[tuple[Array, ...]]:
+    """Yield a few entries at a time of arrays of one shape, the same of each; the first is written.
+
+    Of small arrays the arrays themselves, of large ones flat pieces in whatever order they lie.
+    """
+    if written.size <= PIECE:
+        yield written, *read
+        return
+    # One list of flags per array, which numpy's annotation does not know.
+    flags: Any = [["readwrite"], *[["readonly"]] * len(read)]
+    iterator = np.nditer(
+        [written, *read], flags=["external_loop", "buffered"], op_flags=flags, buffersize=PIECE
+    )
+    with iterator:
+        yield from iterator
 
 
 def step_along(
@@ -26,18 +47,10 @@ def step_along(
     origin, direction, analytic: of its shape, in any precision; 0 is returned without a gradient
     """
     given = [direction] if analytic is None else [direction, analytic]
-    if moved.size <= BLOCK:
-        return _moved(moved, origin, step, *given)
-    # One list of flags per array, which numpy's annotation does not know.
-    flags: Any = [["writeonly"], ["readonly"], *[["readonly"]] * len(given)]
-    blocks = np.nditer(
-        [moved, origin, *given],
-        flags=["external_loop", "buffered"],
-        op_flags=flags,
-        buffersize=BLOCK,
+    return sum(
+        _moved(target, start, step, *rest)
+        for target, start, *rest in in_pieces(moved, origin, *given)
     )
-    with blocks:
-        return sum(_moved(target, start, step, *rest) for target, start, *rest in blocks)
 
 
 def _moved(
