@@ -201,24 +201,35 @@ class Evaluator:
         Like `loss_at`, without copies of the parameters. What is claimed is of the step really
         taken, after rounding; 0 where no gradient is given.
         """
-        claimed = 0.0
+        return self.losses_along(directions, (step,), analytic)[0]
+
+    def losses_along(
+        self,
+        directions: Mapping[str, Array],
+        steps: Iterable[float],
+        analytic: Mapping[str, Array] | None = None,
+    ) -> list[tuple[float, float]]:
+        """Return what `loss_along` does at several steps, the parameters put back once."""
         try:
-            for name, direction in directions.items():
-                claimed += step_along(
-                    self.working[name],
-                    self.original[name],
-                    direction,
-                    step,
-                    analytic[name] if analytic is not None else None,
-                )
-            if self.bounds.lower and not self._are_inside(directions):
-                return float("nan"), claimed
             with np.errstate(all="ignore"):
-                return self.loss(), claimed
-        except Exception:
-            return float("nan"), claimed
+                return [self._stepped(directions, step, analytic) for step in steps]
         finally:
             self.restore(directions)
+
+    def _stepped(
+        self, directions: Mapping[str, Array], step: float, analytic: Mapping[str, Array] | None
+    ) -> tuple[float, float]:
+        claimed = 0.0
+        for name, direction in directions.items():
+            gradient = None if analytic is None else analytic[name]
+            moved, origin = self.working[name], self.original[name]
+            claimed += step_along(moved, origin, direction, step, gradient)
+        if self.bounds.lower and not self._are_inside(directions):
+            return float("nan"), claimed
+        try:
+            return self.loss(), claimed
+        except Exception:
+            return float("nan"), claimed
 
     def loss_at_entry(self, name: str, index: tuple[int, ...], value: Any) -> float:
         """Return the loss with one entry changed; NaN where it cannot be evaluated."""

@@ -105,8 +105,8 @@ def _unwriteable(leaf: Any) -> str:
 
 def same_numbers(one: Array, other: Array) -> bool:
     """Return whether two arrays hold the same numbers, NaN at the same places included."""
-    if one.shape != other.shape:
-        return False
+    if one is other or one.shape != other.shape:
+        return one is other
     if one.size <= FEW and one.dtype == other.dtype and one.tobytes() == other.tobytes():
         return True
     return bool((one == other).all()) or np.array_equal(one, other, equal_nan=True)

@@ -144,7 +144,7 @@ class _Line:
         return quantum(seen) / 2
 
     def _at(self, steps: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.array([self.evaluator.loss_along(self.direction, step)[0] for step in steps])
+        return np.array([loss for loss, _ in self.evaluator.losses_along(self.direction, steps)])
 
 
 def quantum(values: npt.NDArray[Any]) -> float:
