@@ -80,7 +80,7 @@ def effect_elsewhere(evaluator: Evaluator, scales: Mapping[str, Floats]) -> floa
     effects = [
         norm(array * scales[name])
         for name, array in found.items()
-        if array.shape == scales[name].shape and np.all(np.isfinite(array))
+        if array.shape == scales[name].shape and np.isfinite(array).all()
     ]
     return max(effects, default=0.0)
 
@@ -131,7 +131,7 @@ class _Calls:
         self.comparable = [
             name
             for name, array in self.kept.items()
-            if array.shape == evaluator.original[name].shape and np.all(np.isfinite(array))
+            if array.shape == evaluator.original[name].shape and np.isfinite(array).all()
         ]
 
     @cached_property

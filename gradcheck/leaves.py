@@ -46,7 +46,7 @@ def usable_array(name: str, leaf: Any, *, live: bool) -> Array | None:
             f"got {_unwriteable(leaf)}"
         )
     plain = np.asarray(array)
-    if not np.all(np.isfinite(plain)):
+    if not np.isfinite(plain).all():
         bad = plain[~np.isfinite(plain)].flat[0]
         raise ValueError(f"parameter {name!r} must be finite, got {bad}")
     return array

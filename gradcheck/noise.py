@@ -7,8 +7,10 @@ Moré & Wild 2011, Estimating computational noise, SIAM J. Sci. Comput. 33(3):12
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -186,16 +188,18 @@ def difference_table_noise(values: npt.NDArray[Any]) -> tuple[float, TableState]
     size, factor = float(np.max(np.abs(values - values[0]))), 1.0
     if not np.isfinite(size):
         return 0.0, "not_finite"
-    differences = (values - values[0]) / size
+    # Of so few numbers, lists are faster than arrays.
+    differences = ((values - values[0]) / size).tolist()
     levels: list[float] = []
     alternates: list[bool] = []
     for k in range(1, len(values)):
-        differences = np.diff(differences)
-        if k == 1 and np.count_nonzero(differences == 0) >= len(values) / 2:
+        differences = [after - before for before, after in pairwise(differences)]
+        if k == 1 and differences.count(0.0) >= len(values) / 2:
             return 0.0, "too_small"
         factor *= k / (2 * (2 * k - 1))
-        levels.append(float(np.sqrt(factor * np.mean(differences**2))))
-        alternates.append(bool(differences.min() * differences.max() < 0))
+        mean_square = math.fsum(one * one for one in differences) / len(differences)
+        levels.append(math.sqrt(factor * mean_square))
+        alternates.append(min(differences) * max(differences) < 0)
     for k in range(len(levels) - 2):
         three = levels[k : k + 3]
         if alternates[k] and max(three) <= AGREEMENT * min(three):

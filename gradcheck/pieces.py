@@ -14,6 +14,7 @@ from gradcheck.leaves import DOUBLE, Array
 
 # Entries at a time: few enough to stay in the cache, many enough to hide the loop.
 PIECE = 16_384
+LONGEST = np.dtype(np.longdouble)
 
 
 def in_pieces(written: Array, *read: Array) -> Iterator[tuple[Array, ...]]:
@@ -47,6 +48,8 @@ def step_along(
     origin, direction, analytic: of its shape, in any precision; 0 is returned without a gradient
     """
     given = [direction] if analytic is None else [direction, analytic]
+    if moved.size <= PIECE:
+        return _moved(moved, origin, step, *given)
     return sum(
         _moved(target, start, step, *rest)
         for target, start, *rest in in_pieces(moved, origin, *given)
@@ -56,11 +59,10 @@ def step_along(
 def _moved(
     moved: Array, origin: Array, step: float, direction: Array, analytic: Array | None = None
 ) -> float:
-    move = np.multiply(direction, step, out=np.empty(moved.shape), dtype=DOUBLE)
+    move = np.multiply(direction, step, dtype=DOUBLE)
     np.add(origin, move, out=moved, casting="same_kind")
     if analytic is None:
         return 0.0
     # In float64 at least: a difference in float32 would be rounded once more.
-    taken = move if moved.dtype == DOUBLE else None
-    taken = np.subtract(moved, origin, out=taken, dtype=np.promote_types(moved.dtype, DOUBLE))
+    taken = np.subtract(moved, origin, dtype=LONGEST if moved.dtype == LONGEST else DOUBLE)
     return float(np.vdot(analytic, taken))

@@ -127,6 +127,7 @@ def _compared(
     findings: list[Finding] = []
     failed: dict[str, str] = {}
     jitter: dict[str, npt.NDArray[np.float64]] = {}
+    precisions: dict[str, np.dtype[Any]] = {}
     first = calls.first
     if values[0] != values[1]:
         evidence = f"two calls at the same parameters: {values[0]} and {values[1]}"
@@ -139,7 +140,8 @@ def _compared(
             findings.append(error)
             failed[name] = error.evidence.removeprefix(f"{name}: ")
             continue
-        findings += _precision_lost(evaluator, name, calls.repeats[0][name])
+        precisions[name] = precision_of(calls.repeats[0][name])
+        findings += _precision_lost(evaluator, name, precisions[name])
         if (change := _jitter([call[name] for call in calls.repeats])) is not None:
             jitter[name] = change
             findings.append(_random(name, change))
@@ -147,7 +149,7 @@ def _compared(
     return Preflight(
         values,
         analytic={name: as_double(array) for name, array in sound.items()},
-        dtypes={name: precision_of(array) for name, array in sound.items()},
+        dtypes=precisions,
         jitter=jitter,
         findings=(*findings, *_harmless(evaluator, calls, sound)),
         failed=failed,
@@ -188,7 +190,7 @@ def _unusable(evaluator: Evaluator, name: str, repeats: Sequence[Array]) -> Find
                 f"gradient of shape {array.shape[own]}, parameter of shape {parameter.shape[own]}"
             )
             return codes.WRONG_SHAPE.finding(f"{name}: {shapes}", (name,))
-        if not np.all(np.isfinite(array)):
+        if not np.isfinite(array).all():
             return codes.NOT_FINITE.finding(f"{name}: {_where_not_finite(array)}", (name,))
     return None
 
@@ -199,8 +201,7 @@ def _where_not_finite(array: Array) -> str:
     return f"{len(bad)} of {array.size} entries not finite, first {array[tuple(bad[0])]} at {index}"
 
 
-def _precision_lost(evaluator: Evaluator, name: str, array: Array) -> Iterator[Finding]:
-    precision = precision_of(array)
+def _precision_lost(evaluator: Evaluator, name: str, precision: np.dtype[Any]) -> Iterator[Finding]:
     if precision.kind != "f" or precision.itemsize < evaluator.original[name].dtype.itemsize:
         evidence = f"{name}: {precision} numbers for a {evaluator.dtype_of(name)} parameter"
         yield codes.WRONG_DTYPE.finding(evidence, (name,))

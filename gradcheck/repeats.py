@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ LARGEST_WHOLE = 2.0**20
 # Solvers that start where they stopped differ by their tolerance, a gradient left over from
 # other parameters by about as much as it changes on the way to them.
 STALE_PART = 1e-3
-FIRST_FEW = 64
+FIRST_FEW = 8
+# A mantissa between 0.5 and 1 that float32 has room for is a whole number of times 1 over this.
+FLOAT32_DIGITS = 2.0**24
 
 
 def difference(first: Array, second: Array, unit: float | None = None) -> Floats | None:
@@ -73,15 +76,12 @@ def precision_of(array: Array) -> np.dtype[Any]:
     """Return the dtype that an array's numbers have, which may be less than it has room for."""
     if array.dtype != np.float64:
         return array.dtype
-    # The first few tell of nearly all arrays that they are not.
-    rounded = _is_rounded(array.flat[:FIRST_FEW]) and _is_rounded(array)
-    return np.dtype(np.float32) if rounded and not np.all(_fits_anywhere(array)) else array.dtype
-
-
-def _is_rounded(array: Floats) -> bool:
-    """Return whether all numbers are ones of float32."""
+    # The first few tell of nearly all arrays that they have all digits.
+    if any(math.frexp(x)[0] * FLOAT32_DIGITS % 1.0 for x in array.flat[:FIRST_FEW].tolist()):
+        return array.dtype
     with np.errstate(over="ignore"):
-        return np.array_equal(array.astype(np.float32), array)
+        rounded = np.array_equal(array.astype(np.float32), array)
+    return np.dtype(np.float32) if rounded and not np.all(_fits_anywhere(array)) else array.dtype
 
 
 def _fits_anywhere(array: Floats) -> npt.NDArray[np.bool_]:

@@ -110,7 +110,7 @@ def _measured(
 
     def look(nearby: Mapping[str, Array]) -> None:
         for name, array in nearby.items():
-            if array.shape == moves[name].shape and np.all(np.isfinite(array)):
+            if array.shape == moves[name].shape and np.isfinite(array).all():
                 for move, there, here in in_pieces(moves[name], array, analytic[name]):
                     np.maximum(move, np.abs(there - here), out=move)
 
