@@ -86,13 +86,18 @@ def random_direction(scale: Floats, seed: int, name: str, number: int) -> Floats
     target, scales = direction.reshape(-1), scale.reshape(-1)
     for start in range(0, target.size, PIECE):
         part = target[start : start + PIECE]
-        # One draw gives both: its half the sign, its place in there the magnitude.
-        generator.random(out=part)
-        part *= 2.0 * MAGNITUDES
-        part -= MAGNITUDES
-        part += np.copysign(SMALLEST_MAGNITUDE, part)
+        fill_at_random(part, generator)
         part *= scales[start : start + PIECE]
     return direction
+
+
+def fill_at_random(array: Floats, generator: np.random.Generator) -> None:
+    """Fill an array with random signs times random magnitudes."""
+    # One draw gives both: its half the sign, its place in there the magnitude.
+    generator.random(out=array)
+    array *= 2.0 * MAGNITUDES
+    array -= MAGNITUDES
+    array += np.copysign(SMALLEST_MAGNITUDE, array)
 
 
 def chance_of_hiding(size: float, bar: float) -> float:

@@ -158,26 +158,39 @@ class Evaluator:
         {} where it raises or that is out of bounds.
         """
 
-        def copied(found: Mapping[str, Array]) -> dict[str, npt.NDArray[np.float64]]:
+        def copies() -> dict[str, npt.NDArray[np.float64]]:
+            found = self.read(self.gradient(), names).arrays
             return {name: np.array(array, np.float64) for name, array in found.items()}
 
-        return self.seen_at(changes, names, copied) or {}
+        try:
+            return self._with(changes, copies)
+        except Exception:
+            return {}
 
-    def seen_at(
+    def seen_moved(
         self,
-        changes: Mapping[str, Array],
+        move: Callable[[str, Array], None],
         names: Collection[str],
         look: Callable[[Mapping[str, Array]], T],
     ) -> T | None:
-        """Return what is made of the named parts of the gradient with some parameters changed.
+        """Return what is made of the named parts of the gradient with those parameters moved.
 
-        None where the gradient raises or that is out of bounds. The arrays that are looked at are
-        the user's own: nobody else may write to them, or keep them.
+        None where the gradient raises or that is out of bounds.
+
+        Parameters
+        ----------
+        move: moves a parameter, given its name and its working array
+        names: of the parameters
+        look: is given the user's own arrays, which it may neither keep nor write to
         """
         try:
-            return self._with(changes, lambda: look(self.read(self.gradient(), names).arrays))
+            for name in names:
+                move(name, self.working[name])
+            return self._inside(names, lambda: look(self.read(self.gradient(), names).arrays))
         except Exception:
             return None
+        finally:
+            self.restore(names)
 
     def loss_at(self, changes: Mapping[str, Array]) -> float:
         """Return the loss with some parameters changed; NaN where it cannot be evaluated.
@@ -300,12 +313,16 @@ class Evaluator:
         try:
             for name, values in changes.items():
                 self.working[name][...] = values
-            if self.bounds.lower and not self._are_inside(changes):
-                raise OutOfBounds
-            with np.errstate(all="ignore"):
-                return call()
+            return self._inside(changes, call)
         finally:
             self.restore(changes)
+
+    def _inside(self, names: Iterable[str], call: Callable[[], T]) -> T:
+        """Call something where these parameters, which were moved, are inside their bounds."""
+        if self.bounds.lower and not self._are_inside(names):
+            raise OutOfBounds
+        with np.errstate(all="ignore"):
+            return call()
 
     def _are_inside(self, names: Iterable[str]) -> bool:
         return all(self.bounds.hold(name, self.working[name]) for name in names)
@@ -322,7 +339,7 @@ class Evaluator:
             self.original = here
             self.restore()
 
-    def restore(self, names: Mapping[str, Any] | None = None) -> None:
+    def restore(self, names: Iterable[str] | None = None) -> None:
         """Put the working arrays back to the original values, bit by bit."""
         for name in self.original if names is None else names:
             self.working[name][...] = self.original[name]

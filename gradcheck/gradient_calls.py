@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -142,7 +142,7 @@ class _Calls:
     def made(self) -> GradientCalls:
         """Make them, each where it shows something."""
         shared = _shared(self.first.arrays, self.evaluator.working)
-        elsewhere = self._elsewhere()
+        self._elsewhere(lambda gradient: None)
         overwritten = self._overwritten()
         repeats = [self.kept, self._again()]
         if self._unsteady(repeats):
@@ -153,7 +153,7 @@ class _Calls:
             first=self.first,
             repeats=repeats,
             growing=growing,
-            stale=self._stale(repeats, elsewhere, growing),
+            stale=self._stale(repeats, growing),
             overwritten=overwritten,
             shared=shared,
         )
@@ -161,17 +161,21 @@ class _Calls:
     def _copied(self, gradient: Any) -> Arrays:
         return self.evaluator.read(gradient, self.names).copied()
 
-    def _elsewhere(self) -> Arrays:
-        """Return the gradient at other parameters, right after the loss there; {} if one raises."""
+    def _elsewhere(self, read: Callable[[Any], Arrays | None]) -> Arrays | None:
+        """Return what is read of the gradient at other parameters, right after the loss there.
 
-        def loss_and_gradient() -> Arrays:
+        None where one of them raises.
+        """
+
+        def loss_and_gradient() -> Arrays | None:
             self.evaluator.loss()
-            return self._copied(self.evaluator.gradient_alone())
+            return read(self.evaluator.gradient_alone())
 
+        found: Arrays | None
         found, changed = self.evaluator.call_at(self.away, loss_and_gradient)
         if changed:
             raise Mutated("gradient", changed)
-        return found or {}
+        return found
 
     def _again(self) -> Arrays:
         try:
@@ -208,9 +212,7 @@ class _Calls:
             if any(difference(repeats[0][name], call[name]) is not None for call in repeats[1:])
         ]
 
-    def _stale(
-        self, repeats: Sequence[Arrays], elsewhere: Arrays, growing: Sequence[str]
-    ) -> dict[str, float]:
+    def _stale(self, repeats: Sequence[Arrays], growing: Sequence[str]) -> dict[str, float]:
         """Return how far gradients are off after the loss was evaluated elsewhere, by name."""
         unsteady = self._unsteady(repeats)
         if self.evaluator.loss_first:
@@ -221,8 +223,18 @@ class _Calls:
             # The second was called after the loss elsewhere, the first was not.
             after_elsewhere, suspects = repeats[1], unsteady
         suspects = [name for name in suspects if name not in growing]
-        size = self._size() if suspects else 0.0
-        suspects = [
+        suspects = self._are_stale(suspects, after_elsewhere) if suspects else []
+        confirmed = self._confirmed(suspects, after_elsewhere)
+        self.evaluator.loss_first |= bool(confirmed)
+        return {
+            name: float(np.max(np.abs(after_elsewhere[name] - self.kept[name])))
+            for name in confirmed
+        }
+
+    def _are_stale(self, suspects: Sequence[str], after_elsewhere: Arrays) -> list[str]:
+        elsewhere = self._elsewhere(self._copied) or {}
+        size = self._size()
+        return [
             name
             for name in suspects
             if is_stale(
@@ -231,12 +243,6 @@ class _Calls:
                 size,
             )
         ]
-        confirmed = self._confirmed(suspects, after_elsewhere)
-        self.evaluator.loss_first |= bool(confirmed)
-        return {
-            name: float(np.max(np.abs(after_elsewhere[name] - self.kept[name])))
-            for name in confirmed
-        }
 
     def _size(self) -> float:
         """Return what the terms of the gradient may be as large as, in the unit of the loss."""

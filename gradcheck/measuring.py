@@ -124,7 +124,7 @@ def _claims(
     claims = {}
     for name, analytic in flight.analytic.items():
         leaf, dtype = np.asarray(task.evaluator.leaves[name]), flight.dtypes[name]
-        jitter, scale = flight.jitter.get(name, np.zeros(analytic.shape)), scales[name]
+        jitter, scale = flight.jitter.get(name, np.broadcast_to(0.0, analytic.shape)), scales[name]
         claims[name] = Claim(
             name=name,
             analytic=movable(analytic, scale),

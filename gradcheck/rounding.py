@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.directions import Floats, random_direction
+from gradcheck.directions import Floats, fill_at_random
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.leaves import Array
 from gradcheck.pieces import in_pieces
 from gradcheck.preflight import Preflight
 from gradcheck.probes import MEASURED_ROUND_OFF_UNITS, ROUND_OFF_UNITS
+from gradcheck.seeding import random_generator
 
 # Part of the largest effect an entry has beyond which a change is a jump, not rounding.
 JUMP = 1e-3
@@ -111,29 +112,32 @@ def _measured(
     def look(nearby: Mapping[str, Array]) -> None:
         for name, array in nearby.items():
             if array.shape == moves[name].shape and np.isfinite(array).all():
-                for move, there, here in in_pieces(moves[name], array, analytic[name]):
-                    np.maximum(move, np.abs(there - here), out=move)
+                for most, there, here in in_pieces(moves[name], array, analytic[name]):
+                    np.maximum(most, np.abs(there - here), out=most)
 
-    originals = {name: evaluator.original[name] for name in analytic}
     for number in ROUNDING_DIRECTIONS:
-        changes = {
-            name: _moved(array, ROUNDING_STEP * unit, seed, name, number)
-            for name, array in originals.items()
-        }
-        changes = evaluator.bounds.turned_back(originals, changes)
-        evaluator.seen_at(changes, tuple(analytic), look)
-    for move in moves.values():
-        np.maximum(move, _typical(move), out=move)
+
+        def move(name: str, moved: Array, number: int = number) -> None:
+            generator = random_generator(seed, name, number)
+            _move(moved, evaluator.original[name], ROUNDING_STEP * unit, generator)
+            if name in evaluator.bounds.lower:
+                there = {name: moved.copy()}
+                moved[...] = evaluator.bounds.turned_back(evaluator.original, there)[name]
+
+        evaluator.seen_moved(move, tuple(analytic), look)
+    for seen in moves.values():
+        np.maximum(seen, _typical(seen), out=seen)
     return moves
 
 
-def _moved(origin: Array, step: float, seed: int, name: str, number: int) -> Array:
-    """Return a parameter, every entry moved at random by about a step times its size."""
-    moved = random_direction(np.abs(origin), seed, name, number)
+def _move(moved: Array, origin: Array, step: float, generator: np.random.Generator) -> None:
+    """Move every entry at random by about a step times its size."""
     for target, start in in_pieces(moved, origin):
-        np.multiply(target, step, out=target)
-        np.add(target, start, out=target, casting="same_kind")
-    return moved
+        factor = np.empty(target.shape)
+        fill_at_random(factor, generator)
+        factor *= step
+        factor += 1.0
+        np.multiply(start, factor, out=target, casting="same_kind")
 
 
 def _typical(values: Floats) -> float:
