@@ -154,13 +154,5 @@ def slope_round_off(claim: Claim, direction: Floats) -> float:
 
 
 def _line(evaluator: Evaluator, claim: Claim, direction: Floats) -> Evaluate:
-    original = evaluator.original[claim.name]
-    origin = original.astype(np.float64)
-
-    def evaluate(step: float) -> tuple[float, float]:
-        moved = (origin + step * direction).astype(original.dtype)
-        taken = moved.astype(np.float64) - origin
-        value = evaluator.loss_at({claim.name: moved})
-        return value, float(np.vdot(claim.analytic, taken))
-
-    return evaluate
+    directions, analytic = {claim.name: direction}, {claim.name: claim.analytic}
+    return lambda step: evaluator.loss_along(directions, step, analytic)
