@@ -297,4 +297,5 @@ def _probe(measurement: ProbeMeasurement) -> Probe:
         outcome=outcome(derivative),
         evaluations=derivative.evaluations,
         kind=measurement.kind,
+        shared=measurement.shared,
     )
