@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from gradcheck.execution import Array
 from gradcheck.leaves import DOUBLE
-from gradcheck.pieces import PIECE
+from gradcheck.pieces import PIECE, compact
 from gradcheck.seeding import random_generator
 
 Floats = npt.NDArray[np.float64]
@@ -79,15 +79,18 @@ def entry_scales(
 def random_direction(scale: Floats, seed: int, name: str, number: int) -> Floats:
     """Return random signs with random magnitudes, times each entry's scale.
 
-    Seeded from (seed, parameter name, number): another parameter changes nothing here.
+    In the precision of the scale. Seeded from (seed, parameter name, number): another parameter
+    changes nothing here.
     """
     generator = random_generator(seed, name, number)
-    direction = np.empty(scale.shape)
+    direction = np.empty(scale.shape, np.float32 if scale.dtype == np.float32 else np.float64)
     target, scales = direction.reshape(-1), scale.reshape(-1)
+    drawn = np.empty(min(target.size, PIECE))
     for start in range(0, target.size, PIECE):
         part = target[start : start + PIECE]
-        fill_at_random(part, generator)
-        part *= scales[start : start + PIECE]
+        factor = drawn[: part.size]
+        fill_at_random(factor, generator)
+        np.multiply(factor, scales[start : start + PIECE], out=part, casting="same_kind")
     return direction
 
 
@@ -128,7 +131,7 @@ def noise_directions(
     """
     for number in NOISE_DIRECTIONS:
         yield {
-            name: random_direction(_move(parameters[name], scale), seed, name, number)
+            name: random_direction(compact(_move(parameters[name], scale)), seed, name, number)
             for name, scale in scales.items()
         }
 

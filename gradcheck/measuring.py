@@ -24,7 +24,7 @@ from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, movable
 from gradcheck.probing import Probed, Task, probe_parameter, probe_parameters
 from gradcheck.regions import Region
-from gradcheck.rounding import Rounding, known_rounding, unit_of
+from gradcheck.rounding import Rounding, known_rounding, moves_by_rounding, unit_of
 from gradcheck.second_look import without_rounding
 from gradcheck.verdict import judge, outcome, required_resolution_for
 
@@ -57,8 +57,10 @@ class Measurements:
 def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     """Return all that is found out about the parameters that preflight let through."""
     evaluator = task.evaluator
+    moves = moves_by_rounding(evaluator, flight, task.seed)
     scales = _scales(task, flight)
-    rounding = known_rounding(evaluator, flight, scales, task.seed)
+    rounding = known_rounding(evaluator, flight, scales, moves)
+    del moves  # of the size of all parameters
     doubled = evaluator.use_double_precision()
     values = None if doubled else flight.values
     noise = measure_noise(evaluator, _noise_directions(task, scales), values)

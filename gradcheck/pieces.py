@@ -14,6 +14,8 @@ from gradcheck.leaves import DOUBLE, Array
 
 # Entries at a time: few enough to stay in the cache, many enough to hide the loop.
 PIECE = 16_384
+# Sizes that float32 has room for, and for all beside them that matters.
+SMALLEST = 1e-20
 LONGEST = np.dtype(np.longdouble)
 
 
@@ -32,6 +34,16 @@ def in_pieces(written: Array, *read: Array) -> Iterator[tuple[Array, ...]]:
     )
     with iterator:
         yield from iterator
+
+
+def compact(array: Array) -> Array:
+    """Return a large array of sizes in float32, where that has room for the largest of them.
+
+    Of small arrays, and of very small or large sizes, nothing is to be gained.
+    """
+    if array.size <= PIECE or not SMALLEST < float(np.max(array)) < 1 / SMALLEST:
+        return array
+    return array.astype(np.float32)
 
 
 def step_along(

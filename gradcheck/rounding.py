@@ -13,7 +13,7 @@ from gradcheck.directions import Floats, fill_at_random
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.leaves import Array
-from gradcheck.pieces import in_pieces
+from gradcheck.pieces import compact, in_pieces
 from gradcheck.preflight import Preflight
 from gradcheck.probes import MEASURED_ROUND_OFF_UNITS, ROUND_OFF_UNITS
 from gradcheck.seeding import random_generator
@@ -34,28 +34,45 @@ class Rounding:
     units: float = ROUND_OFF_UNITS
 
 
+def moves_by_rounding(evaluator: Evaluator, flight: Preflight, seed: int) -> dict[str, Floats]:
+    """Return how far the gradient moves, per entry, when the parameters move by their rounding.
+
+    Nothing of a random gradient, whose moves say nothing about rounding.
+    """
+    units = {} if flight.jitter else {n: unit_of(dtype) for n, dtype in flight.dtypes.items()}
+    moves: dict[str, Floats] = {}
+    for unit in set(units.values()):
+        found = _measured(evaluator, flight.analytic, unit, seed)
+        moves |= {name: move for name, move in found.items() if units[name] == unit}
+    return moves
+
+
 def known_rounding(
-    evaluator: Evaluator, flight: Preflight, scales: Mapping[str, Floats], seed: int
+    evaluator: Evaluator,
+    flight: Preflight,
+    scales: Mapping[str, Floats],
+    moves: Mapping[str, Floats],
 ) -> dict[str, Rounding]:
-    """Return how exact the gradient of each parameter can be meant."""
-    if flight.jitter:  # a random gradient says nothing about rounding
-        return {name: Rounding(np.zeros(array.shape)) for name, array in flight.analytic.items()}
-    units = {name: unit_of(dtype) for name, dtype in flight.dtypes.items()}
-    moved = {
-        unit: _measured(evaluator, flight.analytic, unit, seed) for unit in set(units.values())
-    }
+    """Return how exact the gradient of each parameter can be meant.
+
+    Parameters
+    ----------
+    moves: see `moves_by_rounding`; written over
+    """
+    if not moves:
+        none = {name: np.broadcast_to(0.0, array.shape) for name, array in flight.analytic.items()}
+        return {name: Rounding(zeros) for name, zeros in none.items()}
     effect = max(_largest(g, scales[name]) for name, g in flight.analytic.items())
-    largest = max(_largest(moves, scales[n]) for m in moved.values() for n, moves in m.items())
-    if largest > JUMP * effect:
+    if max(_largest(move, scales[name]) for name, move in moves.items()) > JUMP * effect:
         # At an optimum the gradient is all rounding: what it is a little way off counts there.
         effect = max(effect, effect_elsewhere(evaluator, scales))
     most = JUMP * effect
     # Terms that cancel exactly here may still be as large as the loss.
     least = float(np.finfo(np.float64).eps) * abs(flight.values[0])
     return {
-        name: _rounding(moved[units[name]][name], scale, most, least)
+        name: _rounding(moves[name], scale, most, least)
         for name, scale in scales.items()
-        if name in units
+        if name in moves
     }
 
 
@@ -82,7 +99,7 @@ def _rounding(moves: Floats, scale: Floats, most: float, least: float) -> Roundi
         is_free = distance > 0.0
         unseen = np.divide(least, distance, out=np.zeros(distance.shape), where=is_free)
         np.add(rounding, unseen, out=rounding)
-    return Rounding(moves, known)
+    return Rounding(compact(moves), known)
 
 
 def unit_of(dtype: np.dtype[Any]) -> float:
