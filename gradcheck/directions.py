@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from gradcheck.execution import Array
 from gradcheck.leaves import DOUBLE
-from gradcheck.pieces import PIECE, compact
+from gradcheck.pieces import PIECE, compact_dtype, in_pieces
 from gradcheck.seeding import random_generator
 
 Floats = npt.NDArray[np.float64]
@@ -131,19 +131,21 @@ def noise_directions(
     """
     for number in NOISE_DIRECTIONS:
         yield {
-            name: random_direction(compact(_move(parameters[name], scale)), seed, name, number)
+            name: _noise_direction(parameters[name], scale, random_generator(seed, name, number))
             for name, scale in scales.items()
         }
 
 
-def _move(array: Array, scale: Floats) -> Floats:
-    """Return the size of every entry, at most its scale; the scale where it is zero."""
-    size = np.abs(array, dtype=DOUBLE, out=np.empty(array.shape))
-    np.minimum(size, scale, out=size)
-    is_zero = size == 0.0
-    if is_zero.any():
-        np.copyto(size, scale, where=is_zero)
-    return size
+def _noise_direction(array: Array, scale: Floats, generator: np.random.Generator) -> Floats:
+    """Return random moves by the size of every entry, at most its scale; by that where it is 0."""
+    direction = np.empty(array.shape, compact_dtype(scale))
+    for target, origin, distance in in_pieces(direction, array, scale):
+        size = np.abs(origin, dtype=DOUBLE)
+        move = np.where(size > 0.0, np.minimum(size, distance), distance)
+        factor = np.empty(target.shape)
+        fill_at_random(factor, generator)
+        np.multiply(move, factor, out=target, casting="same_kind")
+    return direction
 
 
 def norm(values: npt.ArrayLike) -> float:

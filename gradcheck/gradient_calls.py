@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -104,30 +104,25 @@ def call_gradient(
     Mutated
         when a call changes the parameters it was given
     """
-    first = evaluator.read(evaluator.gradient_alone(), names)
-    _stop_where_changed(evaluator, "gradient")
-    if not callable(evaluator.problem.gradient) or len(first.faulty) == len(names):
-        return GradientCalls(first, [first.copied()])
-    return _Calls(evaluator, names, value, away, first).made()
+    calls = _Calls(evaluator, names, value, away)
+    if not callable(evaluator.problem.gradient) or len(calls.first.faulty) == len(names):
+        return GradientCalls(calls.first, [calls.kept])
+    return calls.made()
 
 
 class _Calls:
-    """The calls after the first one."""
+    """The first call, and those after it."""
 
     def __init__(
-        self,
-        evaluator: Evaluator,
-        names: Sequence[str],
-        value: float,
-        away: Arrays,
-        first: Returned,
+        self, evaluator: Evaluator, names: Sequence[str], value: float, away: Arrays
     ) -> None:
         self.evaluator = evaluator
         self.names = names
         self.value = value
         self.away = away
-        self.first = first
-        self.kept: Arrays = first.copied()
+        self.first = evaluator.read(evaluator.gradient_alone(), names)
+        _stop_where_changed(evaluator, "gradient")
+        self.kept: Arrays = self.first.copied()
         self.comparable = [
             name
             for name, array in self.kept.items()
@@ -144,6 +139,7 @@ class _Calls:
         shared = _shared(self.first.arrays, self.evaluator.working)
         self._elsewhere(lambda gradient: None)
         overwritten = self._overwritten()
+        self.first = replace(self.first, arrays=self.kept)  # large ones may go
         repeats = [self.kept, self._again()]
         if self._unsteady(repeats):
             repeats += [self._again(), self._again()]

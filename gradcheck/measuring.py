@@ -106,13 +106,17 @@ def _scales(task: Task, flight: Preflight) -> dict[str, Floats]:
 
 
 def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> Iterator[dict[str, Floats]]:
-    """Yield directions to measure noise along, a way ahead of which is inside all bounds."""
+    """Return directions to measure noise along, a way ahead of which is inside all bounds."""
     evaluator = task.evaluator
-    for direction in noise_directions(evaluator.original, scales, task.seed):
-        yield {
+
+    def inward(direction: Mapping[str, Floats]) -> dict[str, Floats]:
+        return {
             name: evaluator.bounds.inward(name, evaluator.original[name], along, NOISE_REACH)
             for name, along in direction.items()
         }
+
+    # A loop would hold on to one direction until the next is there.
+    return map(inward, noise_directions(evaluator.original, scales, task.seed))
 
 
 def _claims(

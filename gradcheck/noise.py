@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -81,9 +82,9 @@ def measure_noise(
     if value != again:
         repeats = [value, again, *(evaluator.loss() for _ in range(REPEATS))]
         deviation = max(deviation, float(np.std(repeats, ddof=1)))
-    for direction in directions:
-        deviation = max(deviation, _line_noise(evaluator, direction, value))
-    return Noise(value, deviation, unit)
+    # A loop would hold on to one direction until the next is there.
+    lines = map(partial(_line_noise, evaluator, value=value), directions)
+    return Noise(value, max([deviation, *lines]), unit)
 
 
 def _unit(value: float) -> float:

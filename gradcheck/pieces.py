@@ -36,14 +36,14 @@ def in_pieces(written: Array, *read: Array) -> Iterator[tuple[Array, ...]]:
         yield from iterator
 
 
-def compact(array: Array) -> Array:
-    """Return a large array of sizes in float32, where that has room for the largest of them.
+def compact_dtype(sizes: Array) -> np.dtype[Any]:
+    """Return float32 for a large array of such sizes, where that has room for the largest of them.
 
     Of small arrays, and of very small or large sizes, nothing is to be gained.
     """
-    if array.size <= PIECE or not SMALLEST < float(np.max(array)) < 1 / SMALLEST:
-        return array
-    return array.astype(np.float32)
+    if sizes.size <= PIECE or not SMALLEST < float(np.max(sizes)) < 1 / SMALLEST:
+        return DOUBLE
+    return np.dtype(np.float32)
 
 
 def step_along(

@@ -13,7 +13,7 @@ from gradcheck.directions import Floats, fill_at_random
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.leaves import Array
-from gradcheck.pieces import compact, in_pieces
+from gradcheck.pieces import compact_dtype, in_pieces
 from gradcheck.preflight import Preflight
 from gradcheck.probes import MEASURED_ROUND_OFF_UNITS, ROUND_OFF_UNITS
 from gradcheck.seeding import random_generator
@@ -89,7 +89,7 @@ def _rounding(moves: Floats, scale: Floats, most: float, least: float) -> Roundi
     most: effect above which a move is no rounding; 0 where there is none
     least: effect that may go unseen
     """
-    known = ROUND_OFF_UNITS
+    known, most_there_is = ROUND_OFF_UNITS, float(np.finfo(moves.dtype).max)
     for rounding, distance in in_pieces(moves, scale):
         if most != 0.0:
             # What jumps by more has left a kink, or a narrow minimum: no matter of rounding.
@@ -98,8 +98,8 @@ def _rounding(moves: Floats, scale: Floats, most: float, least: float) -> Roundi
             known = MEASURED_ROUND_OFF_UNITS
         is_free = distance > 0.0
         unseen = np.divide(least, distance, out=np.zeros(distance.shape), where=is_free)
-        np.add(rounding, unseen, out=rounding)
-    return Rounding(compact(moves), known)
+        np.minimum(rounding + unseen, most_there_is, out=rounding, casting="same_kind")
+    return Rounding(moves, known)
 
 
 def unit_of(dtype: np.dtype[Any]) -> float:
@@ -142,8 +142,9 @@ def _measured(
                 moved[...] = evaluator.bounds.turned_back(evaluator.original, there)[name]
 
         evaluator.seen_moved(move, tuple(analytic), look)
-    for seen in moves.values():
+    for name, seen in moves.items():
         np.maximum(seen, _typical(seen), out=seen)
+        moves[name] = seen.astype(compact_dtype(seen), copy=False)
     return moves
 
 
