@@ -63,7 +63,7 @@ def entry_scales(
         floor = sizes[name] if sizes[name] > NEGLIGIBLE * typical else typical
         size = np.abs(array, dtype=DOUBLE, out=np.empty(array.shape))
         alone = size < NEGLIGIBLE * floor
-        if not alone.any():  # as nearly always
+        if not np.count_nonzero(alone):  # as nearly always
             scales[name] = np.maximum(size, floor, out=size)
             continue
         # An entry far below the others is in another unit; one further below is about zero.

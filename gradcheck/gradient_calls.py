@@ -11,7 +11,7 @@ import numpy as np
 
 from gradcheck.directions import Floats, entry_scales, norm
 from gradcheck.execution import Evaluator
-from gradcheck.leaves import Array, same_numbers
+from gradcheck.leaves import Array, is_all, same_numbers
 from gradcheck.pieces import in_pieces
 from gradcheck.repeats import difference, grows, is_stale
 from gradcheck.returned import Returned
@@ -80,7 +80,7 @@ def effect_elsewhere(evaluator: Evaluator, scales: Mapping[str, Floats]) -> floa
     effects = [
         norm(array * scales[name])
         for name, array in found.items()
-        if array.shape == scales[name].shape and np.isfinite(array).all()
+        if array.shape == scales[name].shape and is_all(np.isfinite(array))
     ]
     return max(effects, default=0.0)
 
@@ -126,7 +126,7 @@ class _Calls:
         self.comparable = [
             name
             for name, array in self.kept.items()
-            if array.shape == evaluator.original[name].shape and np.isfinite(array).all()
+            if array.shape == evaluator.original[name].shape and is_all(np.isfinite(array))
         ]
 
     @cached_property

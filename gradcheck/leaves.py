@@ -46,7 +46,7 @@ def usable_array(name: str, leaf: Any, *, live: bool) -> Array | None:
             f"got {_unwriteable(leaf)}"
         )
     plain = np.asarray(array)
-    if not np.isfinite(plain).all():
+    if not is_all(np.isfinite(plain)):
         bad = plain[~np.isfinite(plain)].flat[0]
         raise ValueError(f"parameter {name!r} must be finite, got {bad}")
     return array
@@ -103,13 +103,18 @@ def _unwriteable(leaf: Any) -> str:
     return f"{described(leaf)}, read-only" if isinstance(leaf, np.ndarray) else described(leaf)
 
 
+def is_all(mask: npt.NDArray[np.bool_]) -> bool:
+    """Return whether all entries are true; of a small array sooner than numpy's reduction does."""
+    return int(np.count_nonzero(mask)) == mask.size
+
+
 def same_numbers(one: Array, other: Array) -> bool:
     """Return whether two arrays hold the same numbers, NaN at the same places included."""
     if one is other or one.shape != other.shape:
         return one is other
     if one.size <= FEW and one.dtype == other.dtype and one.tobytes() == other.tobytes():
         return True
-    return bool((one == other).all()) or np.array_equal(one, other, equal_nan=True)
+    return is_all(one == other) or np.array_equal(one, other, equal_nan=True)
 
 
 def differing(one: Mapping[str, Array], other: Mapping[str, Array]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions
 from gradcheck.measured import Measured
 from gradcheck.noise import Noise, measure_noise
+from gradcheck.pieces import zeros
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, movable
 from gradcheck.probing import Probed, Task, probe_parameter, probe_parameters
@@ -130,7 +131,7 @@ def _claims(
     claims = {}
     for name, analytic in flight.analytic.items():
         leaf, dtype = np.asarray(task.evaluator.leaves[name]), flight.dtypes[name]
-        jitter, scale = flight.jitter.get(name, np.broadcast_to(0.0, analytic.shape)), scales[name]
+        jitter, scale = flight.jitter.get(name, zeros(analytic.shape)), scales[name]
         claims[name] = Claim(
             name=name,
             analytic=movable(analytic, scale),

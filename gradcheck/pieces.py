@@ -36,6 +36,11 @@ def in_pieces(written: Array, *read: Array) -> Iterator[tuple[Array, ...]]:
         yield from iterator
 
 
+def zeros(shape: tuple[int, ...]) -> Array:
+    """Return zeros to read, which take no memory."""
+    return np.ndarray(shape, DOUBLE, buffer=bytes(DOUBLE.itemsize), strides=(0,) * len(shape))
+
+
 def compact_dtype(sizes: Array) -> np.dtype[Any]:
     """Return float32 for a large array of such sizes, where that has room for the largest of them.
 

@@ -12,8 +12,8 @@ import numpy as np
 from gradcheck.directions import Floats, fill_at_random
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import effect_elsewhere
-from gradcheck.leaves import Array
-from gradcheck.pieces import compact_dtype, in_pieces
+from gradcheck.leaves import Array, is_all
+from gradcheck.pieces import compact_dtype, in_pieces, zeros
 from gradcheck.preflight import Preflight
 from gradcheck.probes import MEASURED_ROUND_OFF_UNITS, ROUND_OFF_UNITS
 from gradcheck.seeding import random_generator
@@ -60,7 +60,7 @@ def known_rounding(
     moves: see `moves_by_rounding`; written over
     """
     if not moves:
-        none = {name: np.broadcast_to(0.0, array.shape) for name, array in flight.analytic.items()}
+        none = {name: zeros(array.shape) for name, array in flight.analytic.items()}
         return {name: Rounding(zeros) for name, zeros in none.items()}
     effect = max(_largest(g, scales[name]) for name, g in flight.analytic.items())
     if max(_largest(move, scales[name]) for name, move in moves.items()) > JUMP * effect:
@@ -78,7 +78,7 @@ def known_rounding(
 
 def _largest(values: Floats, scale: Floats) -> float:
     """Return the largest absolute product of two arrays."""
-    return max(float(np.max(np.abs(one * other))) for one, other in in_pieces(values, scale))
+    return max(float(np.abs(one * other).max()) for one, other in in_pieces(values, scale))
 
 
 def _rounding(moves: Floats, scale: Floats, most: float, least: float) -> Rounding:
@@ -94,7 +94,7 @@ def _rounding(moves: Floats, scale: Floats, most: float, least: float) -> Roundi
         if most != 0.0:
             # What jumps by more has left a kink, or a narrow minimum: no matter of rounding.
             rounding[rounding * distance > most] = 0.0
-        if rounding.any():
+        if np.count_nonzero(rounding):
             known = MEASURED_ROUND_OFF_UNITS
         is_free = distance > 0.0
         unseen = np.divide(least, distance, out=np.zeros(distance.shape), where=is_free)
@@ -128,7 +128,7 @@ def _measured(
 
     def look(nearby: Mapping[str, Array]) -> None:
         for name, array in nearby.items():
-            if array.shape == moves[name].shape and np.isfinite(array).all():
+            if array.shape == moves[name].shape and is_all(np.isfinite(array)):
                 for most, there, here in in_pieces(moves[name], array, analytic[name]):
                     np.maximum(most, np.abs(there - here), out=most)
 
