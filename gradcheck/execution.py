@@ -184,9 +184,10 @@ class Evaluator:
         look: is given the user's own arrays, which it may neither keep nor write to
         """
         try:
-            for name in names:
-                move(name, self.working[name])
-            return self._inside(names, lambda: look(self.read(self.gradient(), names).arrays))
+            with np.errstate(all="ignore"):
+                for name in names:
+                    move(name, self.working[name])
+                return self._inside(names, lambda: look(self.read(self.gradient(), names).arrays))
         except Exception:
             return None
         finally:
@@ -311,9 +312,10 @@ class Evaluator:
     def _with(self, changes: Mapping[str, Array], call: Callable[[], T]) -> T:
         """Call something with some parameters changed, and put them back."""
         try:
-            for name, values in changes.items():
-                self.working[name][...] = values
-            return self._inside(changes, call)
+            with np.errstate(all="ignore"):
+                for name, values in changes.items():
+                    self.working[name][...] = values
+                return self._inside(changes, call)
         finally:
             self.restore(changes)
 
@@ -321,8 +323,7 @@ class Evaluator:
         """Call something where these parameters, which were moved, are inside their bounds."""
         if self.bounds.lower and not self._are_inside(names):
             raise OutOfBounds
-        with np.errstate(all="ignore"):
-            return call()
+        return call()
 
     def _are_inside(self, names: Iterable[str]) -> bool:
         return all(self.bounds.hold(name, self.working[name]) for name in names)

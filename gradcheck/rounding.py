@@ -164,4 +164,5 @@ def _typical(values: Floats) -> float:
     while math.gcd(stride, values.size) > 1:  # not always the same columns
         stride += 1
     ordered = np.sort(values.reshape(-1)[::stride])
-    return float(ordered[ordered.size // 2])
+    middle = ordered[(ordered.size - 1) // 2], ordered[ordered.size // 2]
+    return 0.5 * float(sum(middle))
