@@ -10,13 +10,13 @@ from families import Case, Entry
 from outcomes import Measurement
 
 from gradcheck import measuring
+from gradcheck.choices import Effort
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import entry_scales, noise_directions, norm
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.noise import measure_noise
-from gradcheck.options import Effort
 from gradcheck.plan import make_plan
 from gradcheck.preflight import run_preflight
 from gradcheck.probes import Claim
