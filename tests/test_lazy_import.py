@@ -103,6 +103,17 @@ def test_the_help_of_the_command_names_its_options():
     assert done.stderr == ""
 
 
+def test_reading_arrays_loads_no_masked_ones():
+    code = (
+        "import numpy as np, sys\n"
+        "from gradcheck.leaves import usable_array\n"
+        "assert usable_array('x', np.array([1.0, 2.0]), live=True) is not None\n"
+        "assert usable_array('y', [1.0, 2.0], live=False) is not None\n"
+    )
+    # Older versions of numpy load them with themselves.
+    assert modules_after(code) & {"numpy.ma"} == modules_after("import numpy") & {"numpy.ma"}
+
+
 def test_a_name_is_loaded_on_first_use_and_kept():
     code = (
         "import sys, gradcheck\n"
