@@ -8,6 +8,13 @@ import pytest
 HEAVY = {"numpy", "rich", "pytest", "_pytest", "mlp"}
 # Of the standard library, what takes about as long to load as the help takes to print.
 HEAVY_FOR_HELP = {"dataclasses", "inspect", "ast", "difflib", "tomllib", "traceback", "json"}
+# Of a check, what only a gradient that is wrong, or a command that cannot run, has a use for.
+NEEDED_BY_FAILURES = {
+    *("gradcheck.diagnosing", "gradcheck.diagnosis.diagnose", "gradcheck.diagnosis.causes"),
+    *("gradcheck.cli.failures", "gradcheck.rendering.causes", "gradcheck.rendering.wrong_map"),
+    # Of the standard library; importlib.metadata is loaded by its invalidate_caches too.
+    *("traceback", "difflib", "tomllib", "json", "shlex", "importlib.metadata"),
+}
 
 
 def modules_after(code, *options, cwd=None):
@@ -101,6 +108,20 @@ def test_the_help_of_the_command_names_its_options():
     assert done.stdout.startswith("usage: gradcheck")
     assert "--effort" in done.stdout
     assert done.stderr == ""
+
+
+def test_checking_the_reference_loads_nothing_that_only_a_failure_needs(tmp_path):
+    code = (
+        "import contextlib, io\n"
+        "from gradcheck.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()) as printed:\n"
+        "    assert main([]) == 0\n"
+        "assert 'PASS' in printed.getvalue()\n"
+    )
+    loaded = modules_after(code, cwd=tmp_path)
+    assert {"numpy", "rich", "mlp.problems", "gradcheck.checking"} <= loaded
+    libraries = modules_after("import numpy, numpy.random, rich.console, rich.table")
+    assert (loaded - libraries) & NEEDED_BY_FAILURES == set()
 
 
 def test_reading_arrays_loads_no_masked_ones():
