@@ -307,4 +307,5 @@ def _probe(measurement: ProbeMeasurement) -> Probe:
         outcome=outcome(derivative),
         evaluations=derivative.evaluations,
         kind=measurement.kind,
+        shared=measurement.shared,
     )

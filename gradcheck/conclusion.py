@@ -76,6 +76,11 @@ def conclude(ladder: Ladder) -> LineDerivative:
     return _Conclusion(ladder).drawn()
 
 
+def agreement(ladder: Ladder) -> LineDerivative | None:
+    """Return what the rungs say together where that is that all is right, None otherwise."""
+    return _Conclusion(ladder).agreement()
+
+
 class _Conclusion:
     """What the rungs of a ladder say together."""
 
@@ -103,6 +108,17 @@ class _Conclusion:
         if not clash:
             best, clash = self._settled(windows, best)
         return self._result(best, clash, noisier)
+
+    def agreement(self) -> LineDerivative | None:
+        """Return what the rungs say together where nothing speaks against the claim, else None."""
+        windows = self.ladder.windows()
+        if not windows:
+            return None
+        best, clash = trusted(windows)
+        kinked = best.kink > best.truncation + best.noise
+        if clash or kinked or best.one_sided or not self.settings.agrees(best):
+            return None
+        return self._result(best, clash=False, noisier=False)
 
     def _settled(self, windows: Sequence[Window], best: Window) -> tuple[Window, bool]:
         """Return the best window, sharpened by an interval where it leaves the question open."""

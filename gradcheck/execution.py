@@ -33,6 +33,7 @@ from gradcheck.returned import (
     read_gradient,
     read_loss,
 )
+from gradcheck.stepping import step_along
 
 __all__ = ["Array", "Evaluator"]
 
@@ -172,6 +173,36 @@ class Evaluator:
                 return self.loss()
         except Exception:
             return float("nan")
+
+    def loss_along(
+        self,
+        directions: Mapping[str, Array],
+        step: float,
+        analytic: Mapping[str, Array] | None = None,
+    ) -> tuple[float, float]:
+        """Return the loss a step along directions, and the change that a gradient claims for it.
+
+        Like `loss_at`, without copies of the parameters. What is claimed is of the step really
+        taken, after rounding; 0 where no gradient is given.
+        """
+        claimed = 0.0
+        try:
+            for name, direction in directions.items():
+                claimed += step_along(
+                    self.working[name],
+                    self.original[name],
+                    direction,
+                    step,
+                    analytic[name] if analytic is not None else None,
+                )
+            if not all(self.bounds.hold(name, self.working[name]) for name in directions):
+                return float("nan"), claimed
+            with np.errstate(all="ignore"):
+                return self.loss(), claimed
+        except Exception:
+            return float("nan"), claimed
+        finally:
+            self.restore(directions)
 
     def loss_at_entry(self, name: str, index: tuple[int, ...], value: Any) -> float:
         """Return the loss with one entry changed; NaN where it cannot be evaluated."""

@@ -123,6 +123,7 @@ class Ladder:
         self.changes: list[float] = []
         self.tried: set[int] = set()
         self.evaluations = 0
+        self._windows: dict[float, list[Window]] = {}
 
     def step(self, index: int) -> float:
         """Return the step of a rung: a power of two, by which an entry moves exactly."""
@@ -132,6 +133,7 @@ class Ladder:
         """Measure a rung."""
         step = self.step(index)
         self.tried.add(index)
+        self._windows.clear()
         above = self._moved(step)
         below = self._moved(-step)
         noise = self._noise(step, max((m.size for m in (above, below) if m.is_finite), default=0.0))
@@ -177,6 +179,11 @@ class Ladder:
 
     def windows(self, noise_factor: float = 1.0) -> list[Window]:
         """Return every window of the rungs so far, one-sided ones where a side is missing."""
+        if noise_factor not in self._windows:
+            self._windows[noise_factor] = self._windows_of_rungs(noise_factor)
+        return self._windows[noise_factor]
+
+    def _windows_of_rungs(self, noise_factor: float) -> list[Window]:
         reading = self._reading(noise_factor)
         windows = all_windows(self._noisy_rungs(), reading)
         if side := self.side:

@@ -15,11 +15,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from gradcheck.conclusion import LineDerivative, conclude
+from gradcheck.conclusion import LineDerivative, agreement, conclude
 from gradcheck.ladder import Conditions, Evaluate, Ladder, LineSettings
 from gradcheck.search import Search
 
 FAR_BELOW = (4, 5)
+# Steps that a glance takes: what needs more is better looked at in its parts.
+GLANCED_RUNGS = 4
 # A claimed slope drowns the loss's own if it is so many times as large; that counts where the
 # discrepancy is so many times its error bar.
 DROWNING, BEYOND_DOUBT = 10.0, 1000.0
@@ -46,6 +48,25 @@ def differentiate(
     seen = _climbed(evaluate, conditions, settings)
     if seen.smoothness == "unresolved" and settings.comparing and settings.slope:
         return _without_the_claim(evaluate, conditions, settings, seen)
+    return seen
+
+
+def glance(
+    evaluate: Evaluate, conditions: Conditions, settings: LineSettings
+) -> LineDerivative | None:
+    """Return the derivative of a loss along a line where it soon agrees with the analytic slope.
+
+    None at the first doubt: why there is one is not looked into.
+    """
+    ladder = Ladder(evaluate, conditions, settings)
+    search = Search(ladder)
+    rungs: tuple[int, ...] | None = (0, 1)
+    while rungs is not None and len(ladder.tried) < GLANCED_RUNGS:
+        for index in rungs:
+            ladder.add(index)
+        if (seen := agreement(ladder)) is None:
+            return None
+        rungs = search.next_rungs()
     return seen
 
 

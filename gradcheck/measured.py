@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,7 +35,7 @@ class Measured:
     probes: tuple[ProbeMeasurement, ...]
     entries: Entries
     judgement: Judgement
-    directions: tuple[Floats, ...] = ()
+    directions: Sequence[Floats] = ()
     rounding: str = ""
     certificate: Certificate | None = None
     out_of_time: bool = False

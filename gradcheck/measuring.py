@@ -22,7 +22,7 @@ from gradcheck.measured import Measured
 from gradcheck.noise import Noise, measure_noise
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, movable
-from gradcheck.probing import Probed, Task, probe_parameter
+from gradcheck.probing import Probed, Task, probe_parameter, probe_parameters
 from gradcheck.regions import Region, slice_of
 from gradcheck.rounding import Rounding, known_rounding, unit_of
 from gradcheck.second_look import without_rounding
@@ -90,7 +90,7 @@ def _all_measured(
     doubled: whether the loss is evaluated in float64 though its parameters are not
     """
     conditions = noise.conditions(task.plan.comparisons)
-    probed = {name: probe_parameter(task, conditions, claim) for name, claim in claims.items()}
+    probed = probe_parameters(task, conditions, claims)
     measured = {name: _measure(task, conditions, probed[name], effect) for name in claims}
     measure = partial(_measured_alone, task, conditions, effect)
     return without_rounding(task.evaluator, measured, effect, measure, doubled)

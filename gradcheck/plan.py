@@ -21,20 +21,37 @@ class Plan:
     Attributes
     ----------
     probes: random directions per parameter
-    sweep: whether every entry of every parameter is compared
+    sweep: whether every entry of every parameter is compared, by the whole loss if need be
     comparisons: how many comparisons that makes; error bars widen with it
+    layered: whether every entry is compared by its layer, where that is possible
     """
 
     probes: int
     sweep: bool
     comparisons: int
+    layered: bool = False
+
+    @property
+    def compares_entries(self) -> bool:
+        """Whether every entry is compared, in one way or the other."""
+        return self.sweep or self.layered
 
 
-def make_plan(sizes: Mapping[str, int], effort: Effort, probes: int = PROBES) -> Plan:
-    """Return the plan for parameters of these sizes."""
+def make_plan(
+    sizes: Mapping[str, int], effort: Effort, probes: int = PROBES, *, has_layers: bool = False
+) -> Plan:
+    """Return the plan for parameters of these sizes.
+
+    Parameters
+    ----------
+    sizes: entries to compare, by parameter name
+    probes: random directions per parameter, at least
+    has_layers: whether the problem exposes its layers
+    """
     entries = sum(sizes.values())
     sweep = effort == "exhaustive" or (
         effort == "auto" and entries * EVALUATIONS_PER_ENTRY <= SWEEP_EVALUATIONS
     )
-    comparisons = len(sizes) * probes + (entries if sweep else 0)
-    return Plan(probes, sweep, comparisons)
+    layered = has_layers and effort != "quick"
+    comparisons = len(sizes) * probes + (entries if sweep or layered else 0)
+    return Plan(probes, sweep, comparisons, layered)

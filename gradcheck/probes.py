@@ -103,17 +103,19 @@ class ProbeMeasurement:
     analytic: the slope that the analytic gradient claims
     typical: size of slope that directions like this one see: norm of gradient times direction
     kind: whether the direction is a random one or an eigenvector of the Hessian
+    shared: whether it led through all parameters at once
     """
 
     derivative: LineDerivative
     analytic: float
     typical: float
     kind: Kind = "random"
+    shared: bool = False
 
 
 def fitting(evaluator: Evaluator, conditions: Conditions, name: str, direction: Floats) -> Floats:
     """Return a direction, entries that its first steps would take out of bounds turned round."""
-    reach = ROOM_FOR * first_step(_length_scale(direction), conditions)
+    reach = ROOM_FOR * first_step(length_scale(direction.size), conditions)
     return evaluator.bounds.inward(name, evaluator.original[name], direction, reach)
 
 
@@ -123,7 +125,7 @@ def measure_probe(
     """Return the slope of the loss along `direction`, compared with that of the claim."""
     products = claim.analytic * direction
     slope, typical = float(np.sum(products)), norm(products)
-    scale = _length_scale(direction)
+    scale = length_scale(direction.size)
     settings = LineSettings(
         slope=slope,
         slope_round_off=slope_round_off(claim, direction),
@@ -136,9 +138,10 @@ def measure_probe(
     return ProbeMeasurement(differentiate(line, conditions, settings), slope, typical)
 
 
-def _length_scale(direction: Floats) -> float:
+def length_scale(entries: int) -> float:
+    """Return the step that counts as of order one along a direction through so many entries."""
     # Curvature adds up over the entries: n of them shorten the length scale by sqrt(n).
-    return 1.0 / math.sqrt(direction.size)
+    return 1.0 / math.sqrt(entries)
 
 
 def slope_round_off(claim: Claim, direction: Floats) -> float:
@@ -151,13 +154,5 @@ def slope_round_off(claim: Claim, direction: Floats) -> float:
 
 
 def _line(evaluator: Evaluator, claim: Claim, direction: Floats) -> Evaluate:
-    original = evaluator.original[claim.name]
-    origin = original.astype(np.float64)
-
-    def evaluate(step: float) -> tuple[float, float]:
-        moved = (origin + step * direction).astype(original.dtype)
-        taken = moved.astype(np.float64) - origin
-        value = evaluator.loss_at({claim.name: moved})
-        return value, float(np.vdot(claim.analytic, taken))
-
-    return evaluate
+    directions, analytic = {claim.name: direction}, {claim.name: claim.analytic}
+    return lambda step: evaluator.loss_along(directions, step, analytic)

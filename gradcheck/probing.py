@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import overload
 
 from gradcheck.budget import Budget
 from gradcheck.directions import Floats, random_direction
@@ -13,10 +15,13 @@ from gradcheck.ladder import Conditions
 from gradcheck.options import Directions, Method
 from gradcheck.plan import Plan
 from gradcheck.probes import Claim, ProbeMeasurement, fitting, measure_probe
-from gradcheck.verdict import needs_another
+from gradcheck.shared_probes import measure_together
+from gradcheck.verdict import are_coarse, needs_another
 
 # Random directions at most, where the first leave a chance of a miss.
 MOST_PROBES = 4
+# From so many parameters on, directions through all of them are worth trying.
+FEWEST_TOGETHER = 2
 
 
 @dataclass(frozen=True)
@@ -47,48 +52,138 @@ class Task:
     budget: Budget = field(default_factory=Budget)
 
 
+class DrawnDirections(Sequence[Floats]):
+    """Directions that are made again whenever they are looked at: each is as large as a gradient.
+
+    Parameters
+    ----------
+    makers: return them, the same ones every time
+    """
+
+    def __init__(self, makers: Sequence[Callable[[], Floats]] = ()) -> None:
+        self._makers = tuple(makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    @overload
+    def __getitem__(self, place: int) -> Floats: ...
+    @overload
+    def __getitem__(self, place: slice) -> DrawnDirections: ...
+    def __getitem__(self, place: int | slice) -> Floats | DrawnDirections:
+        if isinstance(place, slice):
+            return DrawnDirections(self._makers[place])
+        return self._makers[place]()
+
+    def __add__(self, others: DrawnDirections) -> DrawnDirections:
+        return DrawnDirections((*self._makers, *others._makers))
+
+
 @dataclass(frozen=True)
 class Probed:
     """A claim, the directions it is to be probed along, and what the first of them showed."""
 
     claim: Claim
-    directions: tuple[Floats, ...]
-    probes: tuple[ProbeMeasurement, ...]
+    directions: DrawnDirections = field(default_factory=DrawnDirections)
+    probes: tuple[ProbeMeasurement, ...] = ()
 
     @property
-    def along(self) -> tuple[Floats, ...]:
+    def along(self) -> DrawnDirections:
         """The directions that could be measured."""
         return self.directions[: len(self.probes)]
+
+    def and_along(self, directions: DrawnDirections, probes: Iterable[ProbeMeasurement]) -> Probed:
+        """Return what is known with more directions."""
+        return replace(
+            self, directions=self.directions + directions, probes=(*self.probes, *probes)
+        )
+
+
+def probe_parameters(
+    task: Task, conditions: Conditions, claims: Mapping[str, Claim]
+) -> dict[str, Probed]:
+    """Probe all parameters: together as far as that says all there is to say, then one by one."""
+    shared = _together(task, conditions, claims)
+    return {
+        name: _with_eigen(task, conditions, shared[name])
+        if name in shared
+        else probe_parameter(task, conditions, claim)
+        for name, claim in claims.items()
+    }
+
+
+def _together(task: Task, conditions: Conditions, claims: Mapping[str, Claim]) -> dict[str, Probed]:
+    """Return the parameters that directions through all of them say enough of.
+
+    All of them where the time runs out.
+    """
+    if len(claims) < FEWEST_TOGETHER or any(claim.jitter.any() for claim in claims.values()):
+        return {}
+    found = {name: Probed(claim) for name, claim in claims.items()}
+    # Where entries are compared too, directions need not exclude all chance.
+    lacks = are_coarse if task.plan.compares_entries else needs_another
+    lacking = found
+    for number in range(max(task.plan.probes, MOST_PROBES)):
+        if number >= task.plan.probes and all(map(_is_coarse, lacking.values())):
+            break  # more directions would not be sharper
+        along = {n: _random(task, conditions, claim, number) for n, claim in claims.items()}
+        if task.budget.is_spent():
+            return {name: one.and_along(along[name], ()) for name, one in found.items()}
+        drawn = {name: one[0] for name, one in along.items()}
+        seen = measure_together(task.evaluator, conditions, claims, drawn)
+        if not seen:
+            return {}
+        found = {name: one.and_along(along[name], [seen[name]]) for name, one in found.items()}
+        lacking = {n: one for n, one in found.items() if lacks(one.probes, one.claim)}
+        if len(lacking) == len(found) and all(map(_is_coarse, lacking.values())):
+            return {}
+    return {name: one for name, one in found.items() if name not in lacking}
+
+
+def _is_coarse(probed: Probed) -> bool:
+    return are_coarse(probed.probes, probed.claim)
 
 
 def probe_parameter(task: Task, conditions: Conditions, claim: Claim) -> Probed:
     """Probe a parameter along random directions and eigenvectors, as far as time allows."""
-    planned = [_direction(task, conditions, claim, number) for number in range(task.plan.probes)]
-    probes = _along(task, conditions, claim, planned)
-    while not task.plan.sweep and len(planned) < MOST_PROBES and needs_another(probes, claim):
-        planned.append(_direction(task, conditions, claim, len(planned)))
-        probes += _along(task, conditions, claim, planned[-1:])
-    eigen = [
-        fitting(task.evaluator, conditions, claim.name, along)
-        for along in task.eigen.get(claim.name, ())
-    ]
-    along_eigen = _along(task, conditions, claim, eigen)
-    probes += [of_usual_size(probe, claim) for probe in along_eigen]
-    return Probed(claim, (*planned, *eigen), tuple(probes))
+    probed = Probed(claim)
+    while (number := len(probed.directions)) < task.plan.probes or (
+        not task.plan.compares_entries
+        and number < MOST_PROBES
+        and needs_another(probed.probes, claim)
+    ):
+        probed = _measured_along(task, conditions, probed, _random(task, conditions, claim, number))
+    return _with_eigen(task, conditions, probed)
 
 
-def _direction(task: Task, conditions: Conditions, claim: Claim, number: int) -> Floats:
-    along = random_direction(claim.scale, task.seed, claim.name, number)
-    return fitting(task.evaluator, conditions, claim.name, along)
+def _with_eigen(task: Task, conditions: Conditions, probed: Probed) -> Probed:
+    """Return a probed parameter with what eigenvectors show besides, as far as time allows."""
+    claim, along = probed.claim, task.eigen.get(probed.claim.name, ())
+    if not along:
+        return probed
+    fit = partial(fitting, task.evaluator, conditions, claim.name)
+    eigen = DrawnDirections([partial(fit, one) for one in along])
+    seen = _measured_along(task, conditions, Probed(claim), eigen)
+    return probed.and_along(eigen, [of_usual_size(probe, claim) for probe in seen.probes])
 
 
-def _along(
-    task: Task, conditions: Conditions, claim: Claim, directions: Sequence[Floats]
-) -> list[ProbeMeasurement]:
-    """Return the probes along directions, as far as time allows."""
+def _random(task: Task, conditions: Conditions, claim: Claim, number: int) -> DrawnDirections:
+    """Return one random direction."""
+
+    def drawn() -> Floats:
+        along = random_direction(claim.scale, task.seed, claim.name, number)
+        return fitting(task.evaluator, conditions, claim.name, along)
+
+    return DrawnDirections([drawn])
+
+
+def _measured_along(
+    task: Task, conditions: Conditions, probed: Probed, directions: DrawnDirections
+) -> Probed:
+    """Return what is known with more directions, as far as time allows."""
     probes: list[ProbeMeasurement] = []
     for along in directions:
         if task.budget.is_spent():
             break
-        probes.append(measure_probe(task.evaluator, conditions, claim, along))
-    return probes
+        probes.append(measure_probe(task.evaluator, conditions, probed.claim, along))
+    return probed.and_along(directions, probes)

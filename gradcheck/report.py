@@ -55,6 +55,8 @@ class Probe:
     outcome: "agrees", "disagrees" or "undecided"
     evaluations: calls of the loss this probe took
     kind: "random", or "eigen" for an eigenvector of the Hessian
+    shared: whether the direction led through all parameters at once, so that its evaluations
+        count for all of them together
     """
 
     analytic: float
@@ -64,6 +66,7 @@ class Probe:
     outcome: str
     evaluations: int
     kind: ProbeKind = "random"
+    shared: bool = False
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _decode_probe(data: Mapping[str, Any]) -> Probe:
     numbers = {
         key: _number(data[key]) for key in ("analytic", "numerical", "error_bar", "resolution")
     }
-    kept = {key: data[key] for key in ("outcome", "evaluations", "kind")}
+    kept = {key: data[key] for key in ("outcome", "evaluations", "kind", "shared")}
     return Probe(**kept, **numbers)
 
 

@@ -141,9 +141,14 @@ def needs_another(probes: Sequence[ProbeMeasurement], claim: Claim) -> bool:
     """Return whether one more random direction could tell more about a gradient that agrees."""
     if any(outcome(probe.derivative) != "agrees" for probe in probes) or not claim.analytic.any():
         return False
-    resolution, chance = _probes_resolution(probes), _miss_chance(probes, claim)
-    is_coarse = resolution is None or not resolution <= claim.required
-    return is_coarse or chance is None or chance > LARGEST_CHANCE
+    chance = _miss_chance(probes, claim)
+    return are_coarse(probes, claim) or chance is None or chance > LARGEST_CHANCE
+
+
+def are_coarse(probes: Sequence[ProbeMeasurement], claim: Claim) -> bool:
+    """Return whether directions could not exclude what a pass has to."""
+    resolution = _probes_resolution(probes)
+    return resolution is None or not resolution <= claim.required
 
 
 def judge(

@@ -171,7 +171,7 @@ def test_causes_are_looked_for_in_what_has_one_true_value():
         assert facts.known["W"].of(claim.analytic).tolist() == [entry.analytic for entry in kept]
 
 
-def test_a_nan_among_plain_numbers_never_passes_and_never_accuses():
+def test_a_nan_among_plain_numbers_never_passes():
     claim, _ = random_measurements(3)
     value = claim.analytic.copy()
     for spoiled in ("value", "error_bar", "discrepancy"):

@@ -1,0 +1,91 @@
+"""Random directions through all parameters at once: where all are right, they say so of each.
+
+Along such a direction the discrepancies of all parameters add up. Each has random signs and
+magnitudes of its own there, so that they hide each other no more often than the entries of one
+parameter do. A small sum is evidence for every parameter, as sharp as the error bar is beside what
+that parameter contributes. A large one accuses nobody: then each is looked at by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gradcheck.conclusion import LineDerivative
+from gradcheck.directions import Floats, norm
+from gradcheck.execution import Evaluator
+from gradcheck.ladder import Conditions, Evaluate, LineSettings
+from gradcheck.line import first_step, glance
+from gradcheck.probes import Claim, ProbeMeasurement, length_scale, slope_round_off
+
+# Two directions that are that much sharper than a pass needs leave no chance of a miss to speak of.
+SHARPER = 0.2
+# Three steps are sharpest from further away than two.
+LONGER = 8.0
+# A parameter that contributes less than this part is looked at by itself: it would take the shared
+# direction more steps than its own.
+SMALLEST_PART = 1e-3
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one parameter contributes to a direction."""
+
+    claim: Claim
+    along: Floats
+    slope: float
+    typical: float
+
+
+def measure_together(
+    evaluator: Evaluator,
+    conditions: Conditions,
+    claims: Mapping[str, Claim],
+    directions: Mapping[str, Floats],
+) -> dict[str, ProbeMeasurement]:
+    """Return what one direction through all parameters says of each; {} where it leaves any doubt.
+
+    Parameters
+    ----------
+    claims: by parameter name
+    directions: the part of the direction in each parameter
+    """
+    parts = [_part(claim, directions[name]) for name, claim in claims.items()]
+    settings = _settings(parts, conditions)
+    seen = glance(_line(evaluator, parts), conditions, settings)
+    if seen is None:
+        return {}
+    return {part.claim.name: _measurement(part, seen) for part in parts}
+
+
+def _part(claim: Claim, along: Floats) -> _Part:
+    products = claim.analytic * along
+    return _Part(claim, along, float(products.sum()), norm(products))
+
+
+def _settings(parts: list[_Part], conditions: Conditions) -> LineSettings:
+    typical = math.hypot(*(part.typical for part in parts))
+    scale = length_scale(sum(part.along.size for part in parts))
+    needed = [part.claim.required * part.typical for part in parts]
+    within = [size for size in needed if size > SMALLEST_PART * max(needed)]
+    return LineSettings(
+        slope=math.fsum(part.slope for part in parts),
+        slope_round_off=sum(slope_round_off(part.claim, part.along) for part in parts),
+        scale=scale,
+        first_step=LONGER * first_step(scale, conditions),
+        required=SHARPER * min(within) / typical if within else 1.0,
+        reference=typical,
+    )
+
+
+def _line(evaluator: Evaluator, parts: list[_Part]) -> Evaluate:
+    directions = {part.claim.name: part.along for part in parts}
+    analytic = {part.claim.name: part.claim.analytic for part in parts}
+    return lambda step: evaluator.loss_along(directions, step, analytic)
+
+
+def _measurement(part: _Part, seen: LineDerivative) -> ProbeMeasurement:
+    # What is seen in all may be in this one: its own slope is that far off at most.
+    derivative = replace(seen, value=part.slope + seen.discrepancy)
+    return ProbeMeasurement(derivative, part.slope, part.typical, shared=True)
