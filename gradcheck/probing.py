@@ -126,9 +126,13 @@ def _together(task: Task, conditions: Conditions, claims: Mapping[str, Claim]) -
     for number in range(max(task.plan.probes, MOST_PROBES)):
         if number >= task.plan.probes and all(map(_is_coarse, lacking.values())):
             break  # more directions would not be sharper
-        along = {n: _random(task, conditions, claim, number) for n, claim in claims.items()}
         if task.budget.is_spent():
-            return {name: one.and_along(along[name], ()) for name, one in found.items()}
+            left = range(number, max(number + 1, task.plan.probes))
+            return {
+                name: one.and_along(_random(task, conditions, one.claim, left), ())
+                for name, one in found.items()
+            }
+        along = {n: _random(task, conditions, claim, [number]) for n, claim in claims.items()}
         drawn = {name: one[0] for name, one in along.items()}
         seen = measure_together(task.evaluator, conditions, claims, drawn)
         if not seen:
@@ -152,7 +156,8 @@ def probe_parameter(task: Task, conditions: Conditions, claim: Claim) -> Probed:
         and number < MOST_PROBES
         and needs_another(probed.probes, claim)
     ):
-        probed = _measured_along(task, conditions, probed, _random(task, conditions, claim, number))
+        along = _random(task, conditions, claim, [number])
+        probed = _measured_along(task, conditions, probed, along)
     return _with_eigen(task, conditions, probed)
 
 
@@ -167,14 +172,16 @@ def _with_eigen(task: Task, conditions: Conditions, probed: Probed) -> Probed:
     return probed.and_along(eigen, [of_usual_size(probe, claim) for probe in seen.probes])
 
 
-def _random(task: Task, conditions: Conditions, claim: Claim, number: int) -> DrawnDirections:
-    """Return one random direction."""
+def _random(
+    task: Task, conditions: Conditions, claim: Claim, numbers: Iterable[int]
+) -> DrawnDirections:
+    """Return the random directions of these numbers."""
 
-    def drawn() -> Floats:
+    def drawn(number: int) -> Floats:
         along = random_direction(claim.scale, task.seed, claim.name, number)
         return fitting(task.evaluator, conditions, claim.name, along)
 
-    return DrawnDirections([drawn])
+    return DrawnDirections([partial(drawn, number) for number in numbers])
 
 
 def _measured_along(
