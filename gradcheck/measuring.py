@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,7 +14,7 @@ from gradcheck.complex_step import certify, complex_step_note, measure_entries_c
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
 from gradcheck.eigen import eigen_directions, eigen_note
 from gradcheck.entries import measure_entries
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries
 from gradcheck.failing import SAMPLED_ENTRIES, chosen_positions, search_failing
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions
@@ -23,10 +23,10 @@ from gradcheck.noise import Noise, measure_noise
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, movable
 from gradcheck.probing import Probed, Task, probe_parameter, probe_parameters
-from gradcheck.regions import Region
+from gradcheck.regions import Region, slice_of
 from gradcheck.rounding import Rounding, known_rounding, unit_of
 from gradcheck.second_look import without_rounding
-from gradcheck.verdict import judge, outcome, required_resolution_for
+from gradcheck.verdict import judge, outcome, required_resolution_for, which
 
 # A loss that moves by itself by more of its deviations than these spoils what was measured of it.
 DRIFT_DEVIATIONS = 6.0
@@ -145,9 +145,10 @@ def _measure(task: Task, conditions: Conditions, probed: Probed, effect: float) 
     evaluator, claim, probes = task.evaluator, probed.claim, probed.probes
     directions = len(probed.directions)
     if len(probes) < task.plan.probes:
-        judgement = judge(probes, (), claim, effect, "probes")
+        entries = Entries.of(claim.analytic.shape, ())
+        judgement = judge(probes, entries, claim, effect, "probes")
         return Measured(
-            *(claim, probes, (), judgement, probed.along),
+            *(claim, probes, entries, judgement, probed.along),
             out_of_time=True,
             planned=(directions, 0),
         )
@@ -207,12 +208,10 @@ def _searched(task: Task, conditions: Conditions, probed: Probed, effect: float)
     )
 
 
-def _is_wrong(region: Region, entries: Sequence[EntryMeasurement]) -> bool:
+def _is_wrong(region: Region, entries: Entries) -> bool:
     """Return whether an entry of a region is wrong, and not only at its kink."""
-    return any(
-        outcome(entry.derivative) == "disagrees" and entry.index[region.axis] in region.indices
-        for entry in entries
-    )
+    wrong = entries.positions[which(entries, "disagrees")]
+    return slice_of(region, wrong, entries.shape).size > 0
 
 
 def _eigen(task: Task, claims: Mapping[str, Claim]) -> dict[str, tuple[Floats, ...]]:
@@ -227,7 +226,6 @@ def _notes(task: Task, measured: Mapping[str, Measured]) -> tuple[str, ...]:
         notes.append(eigen_note(task.eigen))
     certificates = [found.certificate for found in measured.values() if found.certificate]
     if certificates:
-        slopes = [probe.derivative for found in measured.values() for probe in found.probes]
-        slopes += [entry.derivative for found in measured.values() for entry in found.entries]
-        notes.append(complex_step_note(certificates, slopes))
+        entries = [found.entries for found in measured.values()]
+        notes.append(complex_step_note(certificates, entries))
     return tuple(notes)

@@ -144,8 +144,9 @@ def _with_bug(claim: Claim, position: int, bug: float) -> Claim:
 
 
 def _derivative(prepared: Prepared, claim: Claim, position: int) -> LineDerivative:
+    before = prepared.evaluator.evaluations
     (found,) = measure_entries(prepared.evaluator, prepared.conditions, claim, [position])
-    return found.derivative
+    return replace(found.derivative, evaluations=prepared.evaluator.evaluations - before)
 
 
 def _verdict(derivative: LineDerivative, slope: float, required: float) -> str:
