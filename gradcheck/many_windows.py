@@ -6,7 +6,6 @@ there and here; arrays hold a row per rung, or per window, and a column per func
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,9 +21,8 @@ from gradcheck.extrapolation import (
     TRUNCATION_SAFETY,
     UNVERIFIED_ORDER,
 )
-from gradcheck.ladder import EPSILON, QUANTUM_TOLERANCE, ROUND_OFF_UNITS_OF_LOSS
-
-Mask = npt.NDArray[np.bool_]
+from gradcheck.ladder import EPSILON
+from gradcheck.many_rungs import Mask, Rungs, extrapolation
 
 COUNTS = (2, 3, 4)
 # Windows of so many steps have to agree before larger ones that do not are held for aliasing.
@@ -33,94 +31,6 @@ AGREEING_STEPS = 3
 NOISE_FACTORS = (1.0, 4.0, 16.0, 64.0, 256.0)
 # How many rungs further down bends may show that a jump at large steps was none.
 REFUTING_RUNGS = 4
-# Smallest rungs by which the noise is seen, and what that may be too small by; the median of the
-# size of a normal number, in its deviations.
-NOISE_RUNGS, SEEN_NOISE_SAFETY, MEDIAN_OF_NORMAL = 9, 2.0, 0.6745
-# Below this there is no precision left; it stands for round-off there.
-UNDERFLOW = float(np.finfo(np.float64).tiny)
-# Changes of a function that are the same but for round-off; how many others show a rounded one.
-SAME_CHANGE, FEWEST_MULTIPLES = 1e-9, 3
-DIVISORS = (6, 5, 4, 3, 2, 1)
-
-
-@dataclass(frozen=True)
-class Rungs:
-    """Values of many functions at neighbouring steps, each some RATIO times the next.
-
-    Not exactly: at steps with a common ratio the round-off of a function might be the same multiple
-    of the step at all of them, and look like a slope.
-
-    Attributes
-    ----------
-    at, origin: where the functions were moved from, and their values there
-    ahead, behind: values at the steps h and -h; a row per step, largest first
-    widths: how far these two are apart, as moved
-    relative: the steps in units of each function's scale
-    unit: round-off of the precision that the functions come in, one each
-    """
-
-    at: Floats
-    origin: Floats
-    ahead: Floats
-    behind: Floats
-    widths: Floats
-    relative: tuple[float, ...]
-    unit: Floats
-
-    @property
-    def steps(self) -> Floats:
-        """The steps."""
-        return 0.5 * self.widths
-
-    @property
-    def central(self) -> Floats:
-        """Central differences."""
-        return (self.ahead - self.behind) / self.widths
-
-    @property
-    def bends(self) -> Floats:
-        """Second differences over h, which tend to the jump of the slope."""
-        return ((self.ahead - self.origin) + (self.behind - self.origin)) / self.steps
-
-    @property
-    def noise(self) -> Floats:
-        """Standard deviation of one value at every step."""
-        size = np.maximum(np.maximum(np.abs(self.ahead), np.abs(self.behind)), np.abs(self.origin))
-        assumed = ROUND_OFF_UNITS_OF_LOSS * self.unit * size + UNDERFLOW
-        seen = np.maximum(SEEN_NOISE_SAFETY * self._seen(), self._quantum() / 2)
-        noise: Floats = np.maximum(assumed, seen)
-        return noise
-
-    def _seen(self) -> Floats:
-        """Return by how much the differences of the smallest steps contradict each other.
-
-        Their truncation errors are nothing beside round-off. A median, for a kink between two of
-        the steps is no noise.
-        """
-        central = self.central[-NOISE_RUNGS:]
-        gaps = np.abs(central[1:] - central[:-1]) * self.steps[1 - NOISE_RUNGS :] * np.sqrt(2)
-        seen: Floats = np.median(gaps, axis=0) / MEDIAN_OF_NORMAL
-        return np.nan_to_num(seen, nan=0.0, posinf=0.0)
-
-    def _quantum(self) -> Floats:
-        """Return what the values move by multiples of, where these stand still at some steps.
-
-        So do those of a function that is rounded; zero for others.
-        """
-        sides = np.stack([self.ahead - self.origin, self.behind - self.origin])
-        changes = np.sort(np.abs(sides).reshape(-1, sides.shape[-1]), axis=0)
-        gaps = np.diff(changes, axis=0)
-        is_new = gaps > SAME_CHANGE * changes[1:]
-        smallest = np.min(np.where(is_new, gaps, np.inf), axis=0)
-        may_be = (changes[0] == 0.0) & (np.sum(is_new, axis=0) >= FEWEST_MULTIPLES)
-        quantum: Floats = np.zeros_like(smallest)
-        # The smallest gap that was met may be a few quanta.
-        for divisor in DIVISORS if np.any(may_be) else ():
-            multiples = changes / (smallest / divisor)
-            off = np.abs(multiples - np.rint(multiples))
-            fits = np.all(off <= QUANTUM_TOLERANCE * np.maximum(multiples, 1.0), axis=0)
-            quantum = np.where(may_be & fits, smallest / divisor, quantum)
-        return quantum
 
 
 @dataclass(frozen=True)
@@ -179,15 +89,6 @@ def _weights(steps: tuple[float, ...], odd: bool) -> tuple[Floats, Floats, Float
             upper[place, top, top : bottom - 1] = extrapolation(steps[top : bottom - 1], odd=odd)
     whole, lower, upper = (array.reshape(-1, rungs) for array in (whole, lower, upper))
     return whole, lower, upper
-
-
-def extrapolation(steps: Sequence[float], *, odd: bool = False) -> Floats:
-    """Return w with sum w_k q(h_k) = q(0) for q spanned by 1 and even powers of h, or odd ones."""
-    count = len(steps)
-    powers = [0, *range(1, 2 * count, 2)] if odd else list(range(0, 2 * count, 2))
-    basis = (np.array(steps) / steps[0])[:, np.newaxis] ** np.array(powers[:count])
-    weights: Floats = np.linalg.solve(basis.T, np.eye(count)[0])
-    return weights
 
 
 class _Windows:

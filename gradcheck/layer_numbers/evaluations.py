@@ -61,9 +61,8 @@ class EntryByEntry:
         return np.stack(rows).reshape(points.shape)
 
     def _stacked(self, points: Array) -> Array | None:
-        stack = points.reshape(len(points) * self._shape[0], *self._shape[1:])
         # The user's code gets a copy of its own.
-        stack = stack.copy() if np.shares_memory(stack, points) else stack
+        stack = points.copy().reshape(len(points) * self._shape[0], *self._shape[1:])
         try:
             values = np.asarray(self._function(stack))
         except Exception:
@@ -118,7 +117,8 @@ class SampleBySample:
     def _moved(self, lines: Array, chosen: slice) -> Array:
         some = lines[chosen]
         units = np.arange(len(lines))[chosen] % self._rows.shape[1]
-        sets = np.repeat(self._rows[np.newaxis], len(some), axis=0).astype(some.dtype)
+        sets = np.empty((len(some), *self._rows.shape), some.dtype)
+        sets[:] = self._rows
         sets[np.arange(len(some)), :, units] = some
         return self._values(sets)
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from gradcheck.directions import Floats
+from gradcheck.few_steps import MAIN
 from gradcheck.ladder import EPSILON
 from gradcheck.layer_numbers.evaluations import Array, Evaluation, SampleBySample, is_same
 from gradcheck.layer_numbers.linear_maps import ROUNDED_DIFFERENCE, Signal
-from gradcheck.many_lines import MAIN, Slopes, complex_slopes, slopes
+from gradcheck.many_lines import Slopes, complex_slopes, slopes
 
 # Numbers that the user's code may have to work through for the derivatives of a layer.
 MOST_NUMBERS = 50_000_000
