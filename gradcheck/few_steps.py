@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from gradcheck.directions import Floats
 from gradcheck.extrapolation import NOISE_MULTIPLE, TRUNCATION_SAFETY
@@ -36,7 +35,7 @@ WITNESSES = (LADDER[6], LADDER[9])
 SHARP, NOISIER = 1e-10, 16.0
 # Values that have to be the same are, up to so many units of round-off.
 SAME_UNITS = 8.0
-# At how many of the points functions are mixed.
+# How many points functions are mixed at.
 MIXED = 5
 # The fraction bits of a float64, and those of them that a value in lower precision leaves zero.
 MANTISSA, LOWER_DIGITS = (1 << 52) - 1, (1 << 8) - 1
@@ -143,19 +142,27 @@ def _measured(functions: Functions, at: Floats, scales: Floats) -> _Few:
     ahead, behind = [at + step for step in steps], [at - step for step in steps]
     # At large steps and at small ones, to either side.
     mixing = [at, ahead[0], behind[2], ahead[4], behind[5]]
-    choice = _choices(at.size)
-    origin, *values = evaluated(functions, [at, *ahead, *behind, np.choose(choice, mixing)])
+    origin, *values = evaluated(functions, [at, *ahead, *behind, _mixed(mixing)])
     widths = [one - other for one, other in zip(ahead, behind, strict=True)]
     count = len(steps)
     ahead, behind, mixed = values[:count], values[count:-1], values[-1]
-    expected = np.choose(choice, [origin, ahead[0], behind[2], ahead[4], behind[5]])
+    expected = _mixed([origin, ahead[0], behind[2], ahead[4], behind[5]])
     return _Few(at, scales, origin, ahead, behind, widths, mixed, expected)
 
 
+def _mixed(rows: Sequence[Floats]) -> Floats:
+    """Return a row whose every entry is that of one of the rows."""
+    mixed = rows[0].copy()
+    for row, mask in zip(rows[1:], _masks(rows[0].size), strict=True):
+        np.copyto(mixed, row, where=mask)
+    return mixed
+
+
 @lru_cache(maxsize=8)
-def _choices(size: int) -> npt.NDArray[np.int8]:
-    """Return which of the points that are mixed every function is at, without any period."""
-    return (np.arange(1, size + 1) * GOLDEN % 1.0 * MIXED).astype(np.int8)
+def _masks(size: int) -> list[Mask]:
+    """Return which entries are of which row but the first, without any period."""
+    choice = (np.arange(1, size + 1) * GOLDEN % 1.0 * MIXED).astype(np.int8)
+    return [choice == place for place in range(1, MIXED)]
 
 
 def _precision(few: _Few, parts: Sequence[slice]) -> tuple[Floats, Floats]:
@@ -218,4 +225,5 @@ def _seen_noise(few: _Few, central: Sequence[Floats], value: Floats, curvature: 
         misses = np.abs(central[place] - value - part * missed)
         misses *= few.widths[place] / np.sqrt(2)
         np.maximum(seen, misses, out=seen)
-    return seen
+    found: Floats = seen
+    return found

@@ -166,5 +166,5 @@ def is_same(ours: Array, theirs: Array) -> bool:
     """Return whether two arrays are the same but for round-off."""
     if ours.shape != theirs.shape:
         return False
-    size = float(np.max(np.abs(theirs), initial=0.0))
-    return bool(np.max(np.abs(ours - theirs), initial=0.0) <= SAME * size)
+    off, size = np.abs(ours - theirs), np.abs(theirs)
+    return bool(off.max(initial=0.0) <= SAME * size.max(initial=0.0))

@@ -36,8 +36,8 @@ def by_method(functions: Evaluation, found: Slopes, *, method: str) -> Slopes | 
 
 def is_usable(found: Slopes, origin: Floats) -> bool:
     """Return whether each function's derivative is known, and depends on its own number alone."""
-    usable = found.independent & np.isfinite(found.error_bars)
-    return bool(np.all(usable)) and is_same(found.origin, origin)
+    is_known = found.independent.all() and np.isfinite(found.error_bars).all()
+    return bool(is_known) and is_same(found.origin, origin)
 
 
 def through_function(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gradcheck.diagnosis.linear_parts import SAME, Dense, dense_forms
-from gradcheck.directions import Floats, norm, root_mean_square
+from gradcheck.directions import Floats
 from gradcheck.ladder import EPSILON
 from gradcheck.layer_numbers.evaluations import Array
 from gradcheck.layer_numbers.passes import Pass
@@ -142,11 +142,16 @@ def parameter_map(one: Pass, generator: np.random.Generator) -> ByParameters | N
     return _columns(one, z, generator)
 
 
+def _size(array: Floats) -> float:
+    """Return the size of some entries, which tells the order of all of them."""
+    return float(np.abs(array[:1]).max(initial=0.0)) or 1.0
+
+
 def _same_units(ours: Floats, theirs: Array) -> float:
     """Return in which units of round-off the two are the same; 0 if they are not."""
     if theirs.shape != ours.shape:
         return 0.0
-    off, size = norm(ours - theirs), norm(theirs)
+    off, size = (float(np.abs(array).max(initial=0.0)) for array in (ours - theirs, theirs))
     if off <= SAME * size:
         return 1.0
     is_single = np.array_equal(np.asarray(theirs, np.float32), theirs)
@@ -158,15 +163,15 @@ def _is_formula_elsewhere(form: Dense, one: Pass, generator: np.random.Generator
 
     A few samples are enough to tell, if the layer takes so few.
     """
-    parameters = {name: _moved(array, generator) for name, array in one.parameters.items()}
     rows = form.rows(one.inputs)
+    scale = _size(rows)
     for samples in dict.fromkeys((min(FEW_SAMPLES, len(rows)), len(rows))):
-        scale = root_mean_square(rows) or 1.0
+        parameters = {name: _moved(array, generator) for name, array in one.parameters.items()}
         inputs = form.rows(scale * generator.standard_normal((samples, rows.shape[1])))
         formula = form.preactivations(parameters, inputs)
-        given = {name: array.copy() for name, array in parameters.items()}
         try:
-            theirs = one.preactivation(given, inputs.copy())
+            # They may be spoilt: nobody needs them again, unless this fails.
+            theirs = one.preactivation(parameters, inputs)
         except Exception:
             continue
         if theirs.shape == formula.shape:
@@ -176,7 +181,7 @@ def _is_formula_elsewhere(form: Dense, one: Pass, generator: np.random.Generator
 
 def _moved(array: Floats, generator: np.random.Generator) -> Floats:
     """Return a parameter elsewhere: any matrix of rank one tells formulas apart."""
-    scale = root_mean_square(array) or 1.0
+    scale = _size(array)
     if array.ndim != 2:
         moved: Floats = array + scale * generator.standard_normal(array.shape)
         return moved

@@ -26,7 +26,7 @@ class Pass:
     ----------
     layer: calls the user's
     names: full names of its parameters, by its own
-    parameters, inputs, outputs: ours; the user's code gets copies
+    parameters, inputs, outputs: the user's code gets copies
     preactivations: None where the layer does not tell them
     """
 
@@ -80,23 +80,30 @@ def forward_passes(
     }
     signal = _real(np.array(inputs))
     passes = []
-    for one, given in own_parameters(network, held):
-        layer = AskedLayer(one, asker)
-        own = {key: _real(np.asarray(array)) for key, array in given.items()}
-        passes.append(_passed(layer, own, signal))
+    for one, copies in own_parameters(network, held):
+        own = {key: _real(np.asarray(array)) for key, array in held[one.name].items()}
+        given = {key: _real(array) for key, array in copies.items()}
+        passes.append(_passed(AskedLayer(one, asker), own, given, signal))
         signal = passes[-1].outputs
     return passes
 
 
-def _passed(layer: AskedLayer, own: Mapping[str, Floats], inputs: Array) -> Pass:
+def _passed(
+    layer: AskedLayer, own: Mapping[str, Floats], given: Mapping[str, Floats], inputs: Array
+) -> Pass:
+    """Return a layer in its forward pass.
+
+    Parameters
+    ----------
+    own, given: its parameters, ours and a copy for the user's code
+    """
     names = {key: f"{layer.name}.{key}" for key in own}
-    copies = {key: array.copy() for key, array in own.items()}
-    outputs = _floats(forward(layer, copies, inputs.copy())[0])
+    outputs = _floats(forward(layer, given, inputs.copy())[0])
     bare = Pass(layer, names, own, inputs, outputs, None)
     tells = layer.preactivation is not None or (not own and layer.activate is not None)
     if not tells:
         return Pass(layer, names, own, inputs, outputs, outputs if bare.is_linear and own else None)
-    z = _floats(bare.preactivation(bare.copies(), inputs.copy()))
+    z = _floats(bare.preactivation(given, inputs.copy()))
     # What the activation may not have is no function of each of them.
     return Pass(layer, names, own, inputs, outputs, z if z.shape == outputs.shape else None)
 
