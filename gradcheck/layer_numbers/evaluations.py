@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.directions import Floats
+from gradcheck.ladder import EPSILON
 
 Array = npt.NDArray[Any]
 
 # Numbers that are handed to the user's code at once: about what a cache holds.
 CHUNK = 200_000
 # Copies stacked into one array give the same values as one by one up to this, relatively.
-SAME = 1e-12
+SAME, SAME_IN_FLOAT32 = 1e-12, 1e-5
+FLOAT32 = float(np.finfo(np.float32).eps)
 
 
 class Evaluation(Protocol):
@@ -164,7 +166,25 @@ def _or_nothing(evaluation: Evaluation, points: Array) -> Array:
 
 def is_same(ours: Array, theirs: Array) -> bool:
     """Return whether two arrays are the same but for round-off."""
+    return ours.shape == theirs.shape and _off(ours, theirs) <= SAME
+
+
+def same_units(ours: Array, theirs: Array) -> float:
+    """Return in which units of round-off two arrays are the same; 0 if they are not.
+
+    Parameters
+    ----------
+    ours, theirs: in float64, where the latter may have been computed in float32
+    """
     if ours.shape != theirs.shape:
-        return False
-    off, size = np.abs(ours - theirs), np.abs(theirs)
-    return bool(off.max(initial=0.0) <= SAME * size.max(initial=0.0))
+        return 0.0
+    if (off := _off(ours, theirs)) <= SAME:
+        return 1.0
+    is_single = off <= SAME_IN_FLOAT32 and np.array_equal(np.asarray(theirs, np.float32), theirs)
+    return FLOAT32 / EPSILON if is_single else 0.0
+
+
+def _off(ours: Array, theirs: Array) -> float:
+    """Return the largest difference relative to the largest number."""
+    off, size = (float(np.abs(a).max(initial=0.0)) for a in (ours - theirs, theirs))
+    return off / size if size else np.inf if off else 0.0

@@ -8,19 +8,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gradcheck.diagnosis.linear_parts import SAME, Dense, dense_forms
+from gradcheck.diagnosis.linear_parts import Dense, dense_forms
 from gradcheck.directions import Floats
 from gradcheck.ladder import EPSILON
-from gradcheck.layer_numbers.evaluations import Array
+from gradcheck.layer_numbers.evaluations import same_units
 from gradcheck.layer_numbers.passes import Pass
 
 # A sum of products is off by so many units of round-off of the sizes of what is summed.
 ROUNDED_SUM = 4.0
 # The same where terms were differences, or rounded once more.
 ROUNDED_DIFFERENCE = 16.0
-# Numbers of a lower precision are the same up to this.
-SAME_IN_FLOAT32 = 1e-5
-FLOAT32 = float(np.finfo(np.float32).eps)
 # Calls for the derivatives by all parameters of a layer, and numbers that they may return.
 MOST_CALLS, MOST_NUMBERS = 4_000, 20_000_000
 # Samples at which a formula is tried elsewhere.
@@ -135,7 +132,7 @@ def parameter_map(one: Pass, generator: np.random.Generator) -> ByParameters | N
     z, inputs = one.preactivations, one.inputs
     if inputs.dtype.kind == "f":
         for form in dense_forms(one.parameters, inputs, z):
-            units = _same_units(form.preactivations(one.parameters, inputs), z)
+            units = same_units(form.preactivations(one.parameters, inputs), z)
             if units and _is_formula_elsewhere(form, one, generator):
                 bias = one.parameters[form.bias_name] if form.bias_name else None
                 return DenseMap(form, bias, units)
@@ -145,17 +142,6 @@ def parameter_map(one: Pass, generator: np.random.Generator) -> ByParameters | N
 def _size(array: Floats) -> float:
     """Return the size of some entries, which tells the order of all of them."""
     return float(np.abs(array[:1]).max(initial=0.0)) or 1.0
-
-
-def _same_units(ours: Floats, theirs: Array) -> float:
-    """Return in which units of round-off the two are the same; 0 if they are not."""
-    if theirs.shape != ours.shape:
-        return 0.0
-    off, size = (float(np.abs(array).max(initial=0.0)) for array in (ours - theirs, theirs))
-    if off <= SAME * size:
-        return 1.0
-    is_single = np.array_equal(np.asarray(theirs, np.float32), theirs)
-    return FLOAT32 / EPSILON if is_single and off <= SAME_IN_FLOAT32 * size else 0.0
 
 
 def _is_formula_elsewhere(form: Dense, one: Pass, generator: np.random.Generator) -> bool:
@@ -175,7 +161,7 @@ def _is_formula_elsewhere(form: Dense, one: Pass, generator: np.random.Generator
         except Exception:
             continue
         if theirs.shape == formula.shape:
-            return bool(_same_units(formula, theirs))
+            return bool(same_units(formula, theirs))
     return False
 
 
@@ -215,7 +201,7 @@ def _columns(one: Pass, z: Floats, generator: np.random.Generator) -> ColumnsMap
     elsewhere = {n: a + generator.standard_normal(a.shape) for n, a in one.parameters.items()}
     for given, theirs in ((one.parameters, z), (elsewhere, at(elsewhere))):
         terms = [given[name].reshape(-1) @ rows for name, rows in columns.items()]
-        if not _same_units(origin + np.sum(terms, axis=0).reshape(z.shape), theirs):
+        if not same_units(origin + np.sum(terms, axis=0).reshape(z.shape), theirs):
             return None
     shapes = {name: array.shape for name, array in one.parameters.items()}
     return ColumnsMap(columns, shapes, float(np.max(np.abs(origin), initial=0.0)))
@@ -243,6 +229,6 @@ def rows_matrix(one: Pass) -> Floats | None:
     matrix: Floats = both[1:] - both[0]
     elsewhere = 1.0 - 2.0 * rows
     for inputs, theirs in ((rows, outputs), (elsewhere, at(elsewhere))):
-        if not _same_units(inputs @ matrix + both[0], theirs):
+        if not same_units(inputs @ matrix + both[0], theirs):
             return None
     return matrix
