@@ -18,6 +18,7 @@ from gradcheck.entry_table import Entries
 from gradcheck.failing import SAMPLED_ENTRIES, chosen_positions, search_failing
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions
+from gradcheck.layered_entries import Layered, layered_entries, layered_numbers
 from gradcheck.measured import Measured
 from gradcheck.noise import Noise, measure_noise
 from gradcheck.preflight import Preflight
@@ -45,6 +46,7 @@ class Measurements:
     effect: largest norm of gradient times scale among the parameters
     notes: remarks for the report
     drift: how far the loss was in the end from where it was before, at the same parameters
+    partial_evaluations: calls of the layers' own functions
     """
 
     parameters: dict[str, Measured]
@@ -52,6 +54,7 @@ class Measurements:
     effect: float
     notes: tuple[str, ...] = ()
     drift: float = 0.0
+    partial_evaluations: int = 0
 
 
 def measure_parameters(task: Task, flight: Preflight) -> Measurements:
@@ -68,7 +71,7 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     effect = max(effects, default=0.0)
     if effect == 0.0 and evaluator.bounds.lower:
         effect = effect_elsewhere(evaluator, scales)
-    measured = _all_measured(task, noise, claims, effect, doubled)
+    measured, layered = _all_measured(task, noise, claims, effect, doubled)
     before = noise.value if doubled else flight.values[0]
     after = before if task.budget.is_spent() else evaluator.loss()
     drift = abs(float(after - before))
@@ -76,24 +79,34 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     if not is_noise and any(found.judgement.verdict == "fail" for found in measured.values()):
         # What the loss does by itself looks like a wrong gradient, unless it counts as noise.
         noise = replace(noise, value=after, deviation=drift)
-        measured = _all_measured(task, noise, claims, effect, doubled)
-    return Measurements(measured, noise, effect, _notes(task, measured), drift)
+        measured, layered = _all_measured(task, noise, claims, effect, doubled)
+    notes, partial = _notes(task, measured), 0
+    if layered is not None:
+        notes, partial = (*notes, layered.note), layered.numbers.partial_evaluations
+    return Measurements(measured, noise, effect, notes, drift, partial)
 
 
 def _all_measured(
     task: Task, noise: Noise, claims: Mapping[str, Claim], effect: float, doubled: bool
-) -> dict[str, Measured]:
+) -> tuple[dict[str, Measured], Layered | None]:
     """Measure all claims, each along its directions first: where time runs out, that says most.
 
     Parameters
     ----------
     doubled: whether the loss is evaluated in float64 though its parameters are not
+
+    Returns
+    -------
+    what was measured, by parameter name, and what the layers said, if anything
     """
     conditions = noise.conditions(task.plan.comparisons)
     probed = probe_parameters(task, conditions, claims)
-    measured = {name: _measure(task, conditions, probed[name], effect) for name in claims}
-    measure = partial(_measured_alone, task, conditions, effect)
-    return without_rounding(task.evaluator, measured, effect, measure, doubled)
+    layered = None
+    if task.plan.layered and probed and not task.budget.is_spent():
+        layered = layered_numbers(task, probed, float(noise.value))
+    measured = {name: _measure(task, conditions, probed[name], effect, layered) for name in claims}
+    measure = partial(_measured_alone, task, conditions, effect, layered)
+    return without_rounding(task.evaluator, measured, effect, measure, doubled), layered
 
 
 def _scales(task: Task, flight: Preflight) -> dict[str, Floats]:
@@ -140,8 +153,29 @@ def _claims(
     return claims
 
 
-def _measure(task: Task, conditions: Conditions, probed: Probed, effect: float) -> Measured:
+def _measure(
+    task: Task,
+    conditions: Conditions,
+    probed: Probed,
+    effect: float,
+    layered: Layered | None,
+) -> Measured:
     """Compare the entries of a parameter as far as the plan, or its failure, asks, and judge it."""
+    claim, probes = probed.claim, probed.probes
+    if layered is not None and claim.name in layered.names:
+        is_failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
+        entries = layered_entries(task, conditions, claim, layered, is_failing)
+        if entries is not None:
+            judgement = judge(probes, entries, claim, effect)
+            planned = len(probed.directions), len(entries)
+            return Measured(claim, probes, entries, judgement, probed.along, planned=planned)
+    return _measured_as_black_box(task, conditions, probed, effect)
+
+
+def _measured_as_black_box(
+    task: Task, conditions: Conditions, probed: Probed, effect: float
+) -> Measured:
+    """Compare the entries of a parameter by the whole loss, as far as is asked, and judge it."""
     evaluator, claim, probes = task.evaluator, probed.claim, probed.probes
     directions = len(probed.directions)
     if len(probes) < task.plan.probes:
@@ -182,9 +216,11 @@ def _measure(task: Task, conditions: Conditions, probed: Probed, effect: float) 
     )
 
 
-def _measured_alone(task: Task, conditions: Conditions, effect: float, claim: Claim) -> Measured:
+def _measured_alone(
+    task: Task, conditions: Conditions, effect: float, layered: Layered | None, claim: Claim
+) -> Measured:
     """Return all that is found out about one claim."""
-    return _measure(task, conditions, probe_parameter(task, conditions, claim), effect)
+    return _measure(task, conditions, probe_parameter(task, conditions, claim), effect, layered)
 
 
 def _searched(task: Task, conditions: Conditions, probed: Probed, effect: float) -> Measured:
