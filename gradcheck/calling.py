@@ -52,6 +52,8 @@ class Caller:
         TimedOut
             when it takes longer than the timeout; it is left to itself then
         """
+        if self._seeded is nullcontext and self._timeout is None:
+            return function()
         with self._seeded():
             if self._timeout is None:
                 return function()

@@ -9,20 +9,25 @@ Ball 1986, Proceedings of the American Mathematical Society 97:465 (cube slicing
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 
 from gradcheck.execution import Array
+from gradcheck.leaves import DOUBLE
+from gradcheck.pieces import PIECE, compact_dtype, in_pieces
+from gradcheck.seeding import random_generator
 
 Floats = npt.NDArray[np.float64]
 
 # Magnitudes apart from 1 keep two equal errors from cancelling, which bare signs do every other
 # time; within a factor of three no entry's error is drowned by another's weight.
 SMALLEST_MAGNITUDE, LARGEST_MAGNITUDE = 0.5, 1.5
+MAGNITUDES = LARGEST_MAGNITUDE - SMALLEST_MAGNITUDE
 # The density of a sign times a magnitude: half that of the magnitude, on either side of zero.
-LARGEST_DENSITY = 0.5 / (LARGEST_MAGNITUDE - SMALLEST_MAGNITUDE)
+LARGEST_DENSITY = 0.5 / MAGNITUDES
 # Numbers no probe uses, so that noise and slopes are measured along different lines.
 NOISE_DIRECTIONS = (1_000_000, 1_000_001)
 # A tensor this much smaller than its neighbours (zero biases) says nothing about its own scale.
@@ -31,6 +36,8 @@ VANISHING = 1e-14
 # An entry that by its gradient would have this many times the effect of the others, if it moved as
 # far, is in another unit.
 OTHER_UNIT = 1e3
+# Sums of squares in between have lost nothing that counts to overflow or underflow.
+SMALLEST_SQUARE, LARGEST_SQUARE = 1e-280, 1e300
 
 
 def entry_scales(
@@ -50,13 +57,17 @@ def entry_scales(
     """
     sizes = {name: root_mean_square(array) for name, array in parameters.items()}
     positive = [size for size in sizes.values() if size > 0.0]
-    typical = float(np.median(positive)) if positive else 1.0
+    typical = median(positive) if positive else 1.0
     scales = {}
     for name, array in parameters.items():
         floor = sizes[name] if sizes[name] > NEGLIGIBLE * typical else typical
-        size = np.abs(array.astype(np.float64))
+        size = np.abs(array, dtype=DOUBLE, out=np.empty(array.shape))
+        alone = size < NEGLIGIBLE * floor
+        if not np.count_nonzero(alone):  # as nearly always
+            scales[name] = np.maximum(size, floor, out=size)
+            continue
         # An entry far below the others is in another unit; one further below is about zero.
-        alone = (size > VANISHING * floor) & (size < NEGLIGIBLE * floor)
+        alone &= size > VANISHING * floor
         if gradient is not None and name in gradient:
             effects = np.abs(gradient[name]) * np.maximum(size, floor)
             others = root_mean_square(effects[~alone]) if not np.all(alone) else 0.0
@@ -68,11 +79,28 @@ def entry_scales(
 def random_direction(scale: Floats, seed: int, name: str, number: int) -> Floats:
     """Return random signs with random magnitudes, times each entry's scale.
 
-    Seeded from (seed, parameter name, number): another parameter changes nothing here.
+    In the precision of the scale. Seeded from (seed, parameter name, number): another parameter
+    changes nothing here.
     """
-    generator = np.random.default_rng([seed, number, *name.encode()])
-    signs = generator.choice([-1.0, 1.0], scale.shape)
-    return signs * generator.uniform(SMALLEST_MAGNITUDE, LARGEST_MAGNITUDE, scale.shape) * scale
+    generator = random_generator(seed, name, number)
+    direction = np.empty(scale.shape, np.float32 if scale.dtype == np.float32 else np.float64)
+    target, scales = direction.reshape(-1), scale.reshape(-1)
+    drawn = np.empty(min(target.size, PIECE))
+    for start in range(0, target.size, PIECE):
+        part = target[start : start + PIECE]
+        factor = drawn[: part.size]
+        fill_at_random(factor, generator)
+        np.multiply(factor, scales[start : start + PIECE], out=part, casting="same_kind")
+    return direction
+
+
+def fill_at_random(array: Floats, generator: np.random.Generator) -> None:
+    """Fill an array with random signs times random magnitudes."""
+    # One draw gives both: its half the sign, its place in there the magnitude.
+    generator.random(out=array)
+    array *= 2.0 * MAGNITUDES
+    array -= MAGNITUDES
+    array += np.copysign(SMALLEST_MAGNITUDE, array)
 
 
 def chance_of_hiding(size: float, bar: float) -> float:
@@ -95,26 +123,37 @@ def chance_of_hiding(size: float, bar: float) -> float:
 
 def noise_directions(
     parameters: Mapping[str, Array], scales: Mapping[str, Floats], seed: int
-) -> list[dict[str, Floats]]:
-    """Return directions over all parameters at once, to measure the loss's noise along.
+) -> Iterator[dict[str, Floats]]:
+    """Yield directions over all parameters at once, to measure the loss's noise along.
 
     Every entry moves in proportion to its own size: an entry of 1e-8 beside others of 1e8 would be
     far gone by what is a rounding to those.
     """
-    sizes = {name: np.abs(parameters[name].astype(np.float64)) for name in scales}
-    moves = {
-        name: np.where(sizes[name] > 0.0, np.minimum(sizes[name], scale), scale)
-        for name, scale in scales.items()
-    }
-    return [
-        {name: random_direction(move, seed, name, number) for name, move in moves.items()}
-        for number in NOISE_DIRECTIONS
-    ]
+    for number in NOISE_DIRECTIONS:
+        yield {
+            name: _noise_direction(parameters[name], scale, random_generator(seed, name, number))
+            for name, scale in scales.items()
+        }
+
+
+def _noise_direction(array: Array, scale: Floats, generator: np.random.Generator) -> Floats:
+    """Return random moves by the size of every entry, at most its scale; by that where it is 0."""
+    direction = np.empty(array.shape, compact_dtype(scale))
+    for target, origin, distance in in_pieces(direction, array, scale):
+        size = np.abs(origin, dtype=DOUBLE)
+        move = np.where(size > 0.0, np.minimum(size, distance), distance)
+        factor = np.empty(target.shape)
+        fill_at_random(factor, generator)
+        np.multiply(move, factor, out=target, casting="same_kind")
+    return direction
 
 
 def norm(values: npt.ArrayLike) -> float:
     """Return the Euclidean norm, which squares of 1e-200 or 1e200 do not spoil."""
     array = np.asarray(values, dtype=np.float64)
+    squared = float(np.vdot(array, array))
+    if SMALLEST_SQUARE < squared < LARGEST_SQUARE:
+        return math.sqrt(squared)
     largest = float(np.max(np.abs(array), initial=0.0))
     if largest == 0.0 or not np.isfinite(largest):
         return largest
@@ -123,4 +162,4 @@ def norm(values: npt.ArrayLike) -> float:
 
 def root_mean_square(array: Array) -> float:
     """Return the root mean square of the entries; 0 of none."""
-    return norm(array) / float(np.sqrt(max(array.size, 1)))
+    return norm(array) / math.sqrt(max(array.size, 1))

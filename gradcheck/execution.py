@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from gradcheck.leaves import (
     usable_array,
 )
 from gradcheck.parameters import flatten, named_leaves, rebuilder
+from gradcheck.pieces import step_along
 from gradcheck.problem import Problem
 from gradcheck.returned import (
     Returned,
@@ -33,9 +34,10 @@ from gradcheck.returned import (
     read_gradient,
     read_loss,
 )
-from gradcheck.stepping import step_along
 
 __all__ = ["Array", "Evaluator"]
+
+T = TypeVar("T")
 
 
 class Evaluator:
@@ -155,12 +157,40 @@ class Evaluator:
 
         {} where it raises or that is out of bounds.
         """
+
+        def copies() -> dict[str, npt.NDArray[np.float64]]:
+            found = self.read(self.gradient(), names).arrays
+            return {name: np.array(array, np.float64) for name, array in found.items()}
+
         try:
-            with np.errstate(all="ignore"), self._changed(changes):
-                found = self.read(self.gradient(), names).arrays
-                return {name: np.array(array, np.float64) for name, array in found.items()}
+            return self._with(changes, copies)
         except Exception:
             return {}
+
+    def seen_moved(
+        self,
+        move: Callable[[str, Array], None],
+        names: Collection[str],
+        look: Callable[[Mapping[str, Array]], T],
+    ) -> T | None:
+        """Return what is made of the named parts of the gradient with those parameters moved.
+
+        None where the gradient raises or that is out of bounds.
+
+        Parameters
+        ----------
+        move: moves a parameter, given its name and its working array
+        names: of the parameters
+        look: is given the user's own arrays, which it may neither keep nor write to
+        """
+        try:
+            for name in names:
+                move(name, self.working[name])
+            return self._inside(names, lambda: look(self.read(self.gradient(), names).arrays))
+        except Exception:
+            return None
+        finally:
+            self.restore(names)
 
     def loss_at(self, changes: Mapping[str, Array]) -> float:
         """Return the loss with some parameters changed; NaN where it cannot be evaluated.
@@ -169,8 +199,7 @@ class Evaluator:
         nearby, which is not an error. Out of bounds it is not called.
         """
         try:
-            with np.errstate(all="ignore"), self._changed(changes):
-                return self.loss()
+            return self._with(changes, self.loss)
         except Exception:
             return float("nan")
 
@@ -185,24 +214,35 @@ class Evaluator:
         Like `loss_at`, without copies of the parameters. What is claimed is of the step really
         taken, after rounding; 0 where no gradient is given.
         """
-        claimed = 0.0
+        return self.losses_along(directions, (step,), analytic)[0]
+
+    def losses_along(
+        self,
+        directions: Mapping[str, Array],
+        steps: Iterable[float],
+        analytic: Mapping[str, Array] | None = None,
+    ) -> list[tuple[float, float]]:
+        """Return what `loss_along` does at several steps, the parameters put back once."""
         try:
-            for name, direction in directions.items():
-                claimed += step_along(
-                    self.working[name],
-                    self.original[name],
-                    direction,
-                    step,
-                    analytic[name] if analytic is not None else None,
-                )
-            if not all(self.bounds.hold(name, self.working[name]) for name in directions):
-                return float("nan"), claimed
             with np.errstate(all="ignore"):
-                return self.loss(), claimed
-        except Exception:
-            return float("nan"), claimed
+                return [self._stepped(directions, step, analytic) for step in steps]
         finally:
             self.restore(directions)
+
+    def _stepped(
+        self, directions: Mapping[str, Array], step: float, analytic: Mapping[str, Array] | None
+    ) -> tuple[float, float]:
+        claimed = 0.0
+        for name, direction in directions.items():
+            gradient = None if analytic is None else analytic[name]
+            moved, origin = self.working[name], self.original[name]
+            claimed += step_along(moved, origin, direction, step, gradient)
+        if self.bounds.lower and not self._are_inside(directions):
+            return float("nan"), claimed
+        try:
+            return self.loss(), claimed
+        except Exception:
+            return float("nan"), claimed
 
     def loss_at_entry(self, name: str, index: tuple[int, ...], value: Any) -> float:
         """Return the loss with one entry changed; NaN where it cannot be evaluated."""
@@ -254,28 +294,38 @@ class Evaluator:
         what it returns, None if it raises or that is out of bounds; and the names of the arrays
         that it changed itself
         """
-        result = None
+        point = {**self.original, **changes}
+
+        def called() -> tuple[Any, tuple[str, ...]]:
+            result = None
+            with suppress(Exception):
+                result = call()
+            given = {n: np.asarray(array, self.working[n].dtype) for n, array in point.items()}
+            return result, differing(self.working, given)
+
         try:
-            with np.errstate(all="ignore"), self._changed(changes):
-                before = {name: array.copy() for name, array in self.working.items()}
-                with suppress(Exception):
-                    result = call()
-                return result, differing(self.working, before)
+            return self._with(point, called)
         except OutOfBounds:
             return None, ()
-        finally:
-            self.restore()
 
-    @contextmanager
-    def _changed(self, changes: Mapping[str, Array]) -> Iterator[None]:
+    def _with(self, changes: Mapping[str, Array], call: Callable[[], T]) -> T:
+        """Call something with some parameters changed, and put them back."""
         try:
             for name, values in changes.items():
                 self.working[name][...] = values
-            if not all(self.bounds.hold(name, self.working[name]) for name in changes):
-                raise OutOfBounds
-            yield
+            return self._inside(changes, call)
         finally:
             self.restore(changes)
+
+    def _inside(self, names: Iterable[str], call: Callable[[], T]) -> T:
+        """Call something where these parameters, which were moved, are inside their bounds."""
+        if self.bounds.lower and not self._are_inside(names):
+            raise OutOfBounds
+        with np.errstate(all="ignore"):
+            return call()
+
+    def _are_inside(self, names: Iterable[str]) -> bool:
+        return all(self.bounds.hold(name, self.working[name]) for name in names)
 
     @contextmanager
     def moved_to(self, point: Mapping[str, Array]) -> Iterator[None]:
@@ -289,7 +339,7 @@ class Evaluator:
             self.original = here
             self.restore()
 
-    def restore(self, names: Mapping[str, Any] | None = None) -> None:
+    def restore(self, names: Iterable[str] | None = None) -> None:
         """Put the working arrays back to the original values, bit by bit."""
         for name in self.original if names is None else names:
             self.working[name][...] = self.original[name]

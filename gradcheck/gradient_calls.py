@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from gradcheck.directions import Floats, entry_scales, norm
 from gradcheck.execution import Evaluator
-from gradcheck.leaves import Array
+from gradcheck.leaves import Array, is_all, same_numbers
+from gradcheck.pieces import in_pieces
 from gradcheck.repeats import difference, grows, is_stale
 from gradcheck.returned import Returned
 
@@ -60,8 +62,12 @@ class GradientCalls:
 def moved_away(evaluator: Evaluator, names: Sequence[str]) -> Arrays:
     """Return values of these parameters at which every loss and gradient differs visibly."""
     given = {name: evaluator.original[name] for name in names}
-    scales = entry_scales(given)
-    away = {name: array + AWAY * np.copysign(scales[name], array) for name, array in given.items()}
+    away = entry_scales(given)
+    for name, move in away.items():
+        for moved, origin in in_pieces(move, given[name]):
+            np.multiply(moved, AWAY, out=moved)
+            np.copysign(moved, origin, out=moved)
+            np.add(moved, origin, out=moved, casting="same_kind")
     return evaluator.bounds.turned_back(given, away)
 
 
@@ -74,12 +80,14 @@ def effect_elsewhere(evaluator: Evaluator, scales: Mapping[str, Floats]) -> floa
     effects = [
         norm(array * scales[name])
         for name, array in found.items()
-        if array.shape == scales[name].shape and np.all(np.isfinite(array))
+        if array.shape == scales[name].shape and is_all(np.isfinite(array))
     ]
     return max(effects, default=0.0)
 
 
-def call_gradient(evaluator: Evaluator, names: Sequence[str], value: float) -> GradientCalls:
+def call_gradient(
+    evaluator: Evaluator, names: Sequence[str], value: float, away: Arrays
+) -> GradientCalls:
     """Call the gradient at the given parameters, where the loss was called last, and elsewhere.
 
     Exceptions of the user's code at the given parameters propagate.
@@ -89,43 +97,49 @@ def call_gradient(evaluator: Evaluator, names: Sequence[str], value: float) -> G
     evaluator: makes the calls
     names: of the parameters wanted
     value: the loss at the given parameters
+    away: other parameters; see `moved_away`
 
     Raises
     ------
     Mutated
         when a call changes the parameters it was given
     """
-    first = evaluator.read(evaluator.gradient_alone(), names)
-    _stop_where_changed(evaluator, "gradient")
-    if not callable(evaluator.problem.gradient) or len(first.faulty) == len(names):
-        return GradientCalls(first, [first.copied()])
-    return _Calls(evaluator, names, value, first).made()
+    calls = _Calls(evaluator, names, value, away)
+    if not callable(evaluator.problem.gradient) or len(calls.first.faulty) == len(names):
+        return GradientCalls(calls.first, [calls.kept])
+    return calls.made()
 
 
 class _Calls:
-    """The calls after the first one."""
+    """The first call, and those after it."""
 
     def __init__(
-        self, evaluator: Evaluator, names: Sequence[str], value: float, first: Returned
+        self, evaluator: Evaluator, names: Sequence[str], value: float, away: Arrays
     ) -> None:
         self.evaluator = evaluator
         self.names = names
         self.value = value
-        self.first = first
-        self.kept: Arrays = first.copied()
+        self.away = away
+        self.first = evaluator.read(evaluator.gradient_alone(), names)
+        _stop_where_changed(evaluator, "gradient")
+        self.kept: Arrays = self.first.copied()
         self.comparable = [
             name
             for name, array in self.kept.items()
-            if array.shape == evaluator.original[name].shape and np.all(np.isfinite(array))
+            if array.shape == evaluator.original[name].shape and is_all(np.isfinite(array))
         ]
-        self.scales = entry_scales({name: evaluator.original[name] for name in names})
-        self.away = moved_away(evaluator, names)
+
+    @cached_property
+    def scales(self) -> dict[str, Floats]:
+        """Distances that count as of order one."""
+        return entry_scales({name: self.evaluator.original[name] for name in self.names})
 
     def made(self) -> GradientCalls:
         """Make them, each where it shows something."""
         shared = _shared(self.first.arrays, self.evaluator.working)
-        elsewhere = self._elsewhere()
+        self._elsewhere(lambda gradient: None)
         overwritten = self._overwritten()
+        self.first = replace(self.first, arrays=self.kept)  # large ones may go
         repeats = [self.kept, self._again()]
         if self._unsteady(repeats):
             repeats += [self._again(), self._again()]
@@ -135,7 +149,7 @@ class _Calls:
             first=self.first,
             repeats=repeats,
             growing=growing,
-            stale=self._stale(repeats, elsewhere, growing),
+            stale=self._stale(repeats, growing),
             overwritten=overwritten,
             shared=shared,
         )
@@ -143,17 +157,21 @@ class _Calls:
     def _copied(self, gradient: Any) -> Arrays:
         return self.evaluator.read(gradient, self.names).copied()
 
-    def _elsewhere(self) -> Arrays:
-        """Return the gradient at other parameters, right after the loss there; {} if one raises."""
+    def _elsewhere(self, read: Callable[[Any], Arrays | None]) -> Arrays | None:
+        """Return what is read of the gradient at other parameters, right after the loss there.
 
-        def loss_and_gradient() -> Arrays:
+        None where one of them raises.
+        """
+
+        def loss_and_gradient() -> Arrays | None:
             self.evaluator.loss()
-            return self._copied(self.evaluator.gradient_alone())
+            return read(self.evaluator.gradient_alone())
 
+        found: Arrays | None
         found, changed = self.evaluator.call_at(self.away, loss_and_gradient)
         if changed:
             raise Mutated("gradient", changed)
-        return found or {}
+        return found
 
     def _again(self) -> Arrays:
         try:
@@ -164,19 +182,23 @@ class _Calls:
             # It may insist on the loss at the same parameters before.
             self.evaluator.loss_first = True
             gradient = self.evaluator.gradient()
-        found = self._copied(gradient)
+        found = self.evaluator.read(gradient, self.names).arrays
         _stop_where_changed(self.evaluator, "gradient")
-        # What one call returns and another does not is as good as not finite.
-        return {
-            name: found.get(name, np.full_like(array, np.nan, float))
-            for name, array in self.kept.items()
-        }
+        return {name: self._repeated(name, found) for name in self.kept}
+
+    def _repeated(self, name: str, found: Arrays) -> Array:
+        """Return a copy of what a call returned: what is kept already, where that is the same."""
+        kept = self.kept[name]
+        if name not in found:
+            # What one call returns and another does not is as good as not finite.
+            return np.full_like(kept, np.nan, float)
+        return kept if same_numbers(found[name], kept) else found[name].copy()
 
     def _overwritten(self) -> tuple[str, ...]:
         return tuple(
             name
             for name, kept in self.kept.items()
-            if not np.array_equal(self.first.arrays[name], kept, equal_nan=True)
+            if not same_numbers(self.first.arrays[name], kept)
         )
 
     def _unsteady(self, repeats: Sequence[Arrays]) -> list[str]:
@@ -186,9 +208,7 @@ class _Calls:
             if any(difference(repeats[0][name], call[name]) is not None for call in repeats[1:])
         ]
 
-    def _stale(
-        self, repeats: Sequence[Arrays], elsewhere: Arrays, growing: Sequence[str]
-    ) -> dict[str, float]:
+    def _stale(self, repeats: Sequence[Arrays], growing: Sequence[str]) -> dict[str, float]:
         """Return how far gradients are off after the loss was evaluated elsewhere, by name."""
         unsteady = self._unsteady(repeats)
         if self.evaluator.loss_first:
@@ -198,23 +218,27 @@ class _Calls:
         else:
             # The second was called after the loss elsewhere, the first was not.
             after_elsewhere, suspects = repeats[1], unsteady
-        size = self._size()
-        suspects = [
-            name
-            for name in suspects
-            if name not in growing
-            and is_stale(
-                (self.kept[name], after_elsewhere[name], elsewhere.get(name)),
-                self.scales[name],
-                size,
-            )
-        ]
+        suspects = [name for name in suspects if name not in growing]
+        suspects = self._are_stale(suspects, after_elsewhere) if suspects else []
         confirmed = self._confirmed(suspects, after_elsewhere)
         self.evaluator.loss_first |= bool(confirmed)
         return {
             name: float(np.max(np.abs(after_elsewhere[name] - self.kept[name])))
             for name in confirmed
         }
+
+    def _are_stale(self, suspects: Sequence[str], after_elsewhere: Arrays) -> list[str]:
+        elsewhere = self._elsewhere(self._copied) or {}
+        size = self._size()
+        return [
+            name
+            for name in suspects
+            if is_stale(
+                (self.kept[name], after_elsewhere[name], elsewhere.get(name)),
+                self.scales[name],
+                size,
+            )
+        ]
 
     def _size(self) -> float:
         """Return what the terms of the gradient may be as large as, in the unit of the loss."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,11 +21,12 @@ from gradcheck.ladder import Conditions
 from gradcheck.layered_entries import Layered, layered_entries, layered_numbers
 from gradcheck.measured import Measured
 from gradcheck.noise import Noise, measure_noise
+from gradcheck.pieces import zeros
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, movable
 from gradcheck.probing import Probed, Task, probe_parameter, probe_parameters
 from gradcheck.regions import Region, slice_of
-from gradcheck.rounding import Rounding, known_rounding, unit_of
+from gradcheck.rounding import Rounding, known_rounding, moves_by_rounding, unit_of
 from gradcheck.second_look import without_rounding
 from gradcheck.verdict import judge, outcome, required_resolution_for, which
 
@@ -60,10 +61,13 @@ class Measurements:
 def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     """Return all that is found out about the parameters that preflight let through."""
     evaluator = task.evaluator
+    moves = moves_by_rounding(evaluator, flight, task.seed)
     scales = _scales(task, flight)
-    rounding = known_rounding(evaluator, flight, scales, task.seed)
+    rounding = known_rounding(evaluator, flight, scales, moves)
+    del moves  # of the size of all parameters
     doubled = evaluator.use_double_precision()
-    noise = measure_noise(evaluator, _noise_directions(task, scales))
+    values = None if doubled else flight.values
+    noise = measure_noise(evaluator, _noise_directions(task, scales), values)
     claims = _claims(task, flight, scales, noise, rounding)
     if task.directions == "eigen" and claims and not task.budget.is_spent():
         task = replace(task, eigen=_eigen(task, claims))
@@ -115,16 +119,18 @@ def _scales(task: Task, flight: Preflight) -> dict[str, Floats]:
     return {name: bounds.within_width(name, scale) for name, scale in scales.items()}
 
 
-def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> list[dict[str, Floats]]:
+def _noise_directions(task: Task, scales: Mapping[str, Floats]) -> Iterator[dict[str, Floats]]:
     """Return directions to measure noise along, a way ahead of which is inside all bounds."""
     evaluator = task.evaluator
-    return [
-        {
+
+    def inward(direction: Mapping[str, Floats]) -> dict[str, Floats]:
+        return {
             name: evaluator.bounds.inward(name, evaluator.original[name], along, NOISE_REACH)
             for name, along in direction.items()
         }
-        for direction in noise_directions(evaluator.original, scales, task.seed)
-    ]
+
+    # A loop would hold on to one direction until the next is there.
+    return map(inward, noise_directions(evaluator.original, scales, task.seed))
 
 
 def _claims(
@@ -138,7 +144,7 @@ def _claims(
     claims = {}
     for name, analytic in flight.analytic.items():
         leaf, dtype = np.asarray(task.evaluator.leaves[name]), flight.dtypes[name]
-        jitter, scale = flight.jitter.get(name, np.zeros(analytic.shape)), scales[name]
+        jitter, scale = flight.jitter.get(name, zeros(analytic.shape)), scales[name]
         claims[name] = Claim(
             name=name,
             analytic=movable(analytic, scale),

@@ -7,8 +7,11 @@ Moré & Wild 2011, Estimating computational noise, SIAM J. Sci. Comput. 33(3):12
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -60,20 +63,28 @@ class Noise:
         return Conditions(self.value, self.deviation, bar_multiplier(comparisons), self.unit)
 
 
-def measure_noise(evaluator: Evaluator, directions: Sequence[Mapping[str, Floats]]) -> Noise:
+def measure_noise(
+    evaluator: Evaluator,
+    directions: Iterable[Mapping[str, Floats]],
+    values: tuple[float, float] | None = None,
+) -> Noise:
     """Return the loss at the working parameters, with its noise from tables along `directions`.
 
-    A direction holds a step for some or all parameters; length 1 moves every entry by its scale.
+    Parameters
+    ----------
+    evaluator: of the loss
+    directions: a step for some or all parameters each; length 1 moves every entry by its scale
+    values: the loss at the working parameters, twice, where that is known
     """
-    value, again = evaluator.loss(), evaluator.loss()
+    value, again = values or (evaluator.loss(), evaluator.loss())
     unit = _unit(value)
     deviation = ROUND_OFF_UNITS_OF_LOSS * unit * abs(float(value))
     if value != again:
-        values = [value, again, *(evaluator.loss() for _ in range(REPEATS))]
-        deviation = max(deviation, float(np.std(values, ddof=1)))
-    for direction in directions:
-        deviation = max(deviation, _line_noise(evaluator, direction, value))
-    return Noise(value, deviation, unit)
+        repeats = [value, again, *(evaluator.loss() for _ in range(REPEATS))]
+        deviation = max(deviation, float(np.std(repeats, ddof=1)))
+    # A loop would hold on to one direction until the next is there.
+    lines = map(partial(_line_noise, evaluator, value=value), directions)
+    return Noise(value, max([deviation, *lines]), unit)
 
 
 def _unit(value: float) -> float:
@@ -83,13 +94,21 @@ def _unit(value: float) -> float:
 
 def _line_noise(evaluator: Evaluator, direction: Mapping[str, Floats], value: float) -> float:
     """Return the noise along one line, or its like; 0 where no spacing shows it."""
-    sizes = {name: np.abs(along) for name, along in direction.items()}
-    # At the edge of a domain, such as all that is positive, the other way may be inside.
-    for way in (direction, _opposite(direction), sizes, _opposite(sizes)):
+    for way in _ways(direction):
         line = _Line(evaluator, way, value)
         if (deviation := line.noise()) is not None:
             return deviation
     return 0.0
+
+
+def _ways(direction: Mapping[str, Floats]) -> Iterator[Mapping[str, Floats]]:
+    """Yield a direction, and others for where its end is not inside the loss's domain."""
+    yield direction
+    # At the edge of a domain, such as all that is positive, the other way may be inside.
+    yield _opposite(direction)
+    sizes = {name: np.abs(along) for name, along in direction.items()}
+    yield sizes
+    yield _opposite(sizes)
 
 
 def _opposite(direction: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -128,14 +147,7 @@ class _Line:
         return quantum(seen) / 2
 
     def _at(self, steps: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        evaluator, moved = self.evaluator, self.direction
-        original = {name: evaluator.original[name] for name in moved}
-        return np.array(
-            [
-                evaluator.loss_at({name: original[name] + step * moved[name] for name in moved})
-                for step in steps
-            ]
-        )
+        return np.array([loss for loss, _ in self.evaluator.losses_along(self.direction, steps)])
 
 
 def quantum(values: npt.NDArray[Any]) -> float:
@@ -177,16 +189,18 @@ def difference_table_noise(values: npt.NDArray[Any]) -> tuple[float, TableState]
     size, factor = float(np.max(np.abs(values - values[0]))), 1.0
     if not np.isfinite(size):
         return 0.0, "not_finite"
-    differences = (values - values[0]) / size
+    # Of so few numbers, lists are faster than arrays.
+    differences = ((values - values[0]) / size).tolist()
     levels: list[float] = []
     alternates: list[bool] = []
     for k in range(1, len(values)):
-        differences = np.diff(differences)
-        if k == 1 and np.count_nonzero(differences == 0) >= len(values) / 2:
+        differences = [after - before for before, after in pairwise(differences)]
+        if k == 1 and differences.count(0.0) >= len(values) / 2:
             return 0.0, "too_small"
         factor *= k / (2 * (2 * k - 1))
-        levels.append(float(np.sqrt(factor * np.mean(differences**2))))
-        alternates.append(bool(differences.min() * differences.max() < 0))
+        mean_square = math.fsum(one * one for one in differences) / len(differences)
+        levels.append(math.sqrt(factor * mean_square))
+        alternates.append(min(differences) * max(differences) < 0)
     for k in range(len(levels) - 2):
         three = levels[k : k + 3]
         if alternates[k] and max(three) <= AGREEMENT * min(three):

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from gradcheck.suggestions import did_you_mean
@@ -162,15 +162,21 @@ def unknown_name(name: object, names: list[str]) -> str:
 
 def children(tree: Any) -> list[tuple[str, Any]] | None:
     """Return the named children of a container, None for a leaf."""
+    if _is_leaf(tree.__class__):
+        return None
     if isinstance(tree, Mapping):
         return [(str(key), value) for key, value in tree.items()]
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return list(zip(tree._fields, tree, strict=True))
     if isinstance(tree, list | tuple):
         return [(str(position), value) for position, value in enumerate(tree)]
-    if is_dataclass(tree) and not isinstance(tree, type):
-        return [(item.name, getattr(tree, item.name)) for item in fields(tree)]
-    return None
+    return [(item.name, getattr(tree, item.name)) for item in fields(tree)]
+
+
+@lru_cache(maxsize=256)
+def _is_leaf(kind: type) -> bool:
+    """Return whether what is of this type holds nothing that has a name."""
+    return not (issubclass(kind, Mapping | list | tuple) or is_dataclass(kind))
 
 
 def _join(path: str, key: str) -> str:
@@ -193,6 +199,9 @@ def _rebuilder(template: Any, path: str) -> Callable[[Parameters], Any]:
         return lambda leaves: leaves.get(name, template)
     parts = [_rebuilder(child, _join(path, key)) for key, child in held]
     if type(template) is dict:
+        if all(children(child) is None for _, child in held):
+            named = [(key, _join(path, str(key)), leaf) for key, leaf in template.items()]
+            return lambda leaves: {key: leaves.get(name, leaf) for key, name, leaf in named}
         keyed = list(zip(template, parts, strict=True))
         return lambda leaves: {key: part(leaves) for key, part in keyed}
     assemble = _assembler(template, [key for key, _ in held])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Arrays, GradientCalls, Mutated, call_gradient, moved_away
-from gradcheck.leaves import Array
+from gradcheck.leaves import Array, is_all
 from gradcheck.repeats import as_double, difference, precision_of
 from gradcheck.report import Finding
 from gradcheck.returned import LossNotScalar
@@ -62,11 +62,12 @@ def run_preflight(evaluator: Evaluator, selected: tuple[str, ...]) -> Preflight:
         if not np.isfinite(value):
             finding = codes.NOT_FINITE.finding(f"the loss is {value} at the given parameters")
             return Preflight((value, value), findings=(finding,), stopped=f"the loss is {value}")
-        _watch_loss(evaluator, selected)
+        away = moved_away(evaluator, selected)
+        _watch_loss(evaluator, selected, away)
         if changed := changed_data(evaluator, data):
             return mutated_data((value, value), selected, f"the loss changed {changed}")
         values = value, evaluator.loss()
-        calls = call_gradient(evaluator, selected, value)
+        calls = call_gradient(evaluator, selected, value, away)
     except LossNotScalar as error:
         finding = codes.LOSS_NOT_SCALAR.finding(str(error))
         return Preflight((np.nan, np.nan), findings=(finding,), stopped=finding.title)
@@ -102,7 +103,7 @@ def changed_data(evaluator: Evaluator, before: Sequence[tuple[str, bytes]]) -> s
     return ", ".join(sorted({place for place, _ in changed}))
 
 
-def _watch_loss(evaluator: Evaluator, selected: tuple[str, ...]) -> None:
+def _watch_loss(evaluator: Evaluator, selected: tuple[str, ...], away: Arrays) -> None:
     """Stop where the loss changed what it was given, or does so a little way off.
 
     Code that normalises its parameters does not show where they are normalised already.
@@ -111,7 +112,7 @@ def _watch_loss(evaluator: Evaluator, selected: tuple[str, ...]) -> None:
         raise Mutated("loss", changed)
     nearby = {name: evaluator.original[name] * NEARBY for name in selected}
     nearby = evaluator.bounds.turned_back(evaluator.original, nearby)
-    for moved in (nearby, moved_away(evaluator, selected)):
+    for moved in (nearby, away):
         _, changed = evaluator.call_at(moved, evaluator.loss)
         if changed:
             raise Mutated("loss", changed)
@@ -126,6 +127,7 @@ def _compared(
     findings: list[Finding] = []
     failed: dict[str, str] = {}
     jitter: dict[str, npt.NDArray[np.float64]] = {}
+    precisions: dict[str, np.dtype[Any]] = {}
     first = calls.first
     if values[0] != values[1]:
         evidence = f"two calls at the same parameters: {values[0]} and {values[1]}"
@@ -138,7 +140,8 @@ def _compared(
             findings.append(error)
             failed[name] = error.evidence.removeprefix(f"{name}: ")
             continue
-        findings += _precision_lost(evaluator, name, calls.repeats[0][name])
+        precisions[name] = precision_of(calls.repeats[0][name])
+        findings += _precision_lost(evaluator, name, precisions[name])
         if (change := _jitter([call[name] for call in calls.repeats])) is not None:
             jitter[name] = change
             findings.append(_random(name, change))
@@ -146,7 +149,7 @@ def _compared(
     return Preflight(
         values,
         analytic={name: as_double(array) for name, array in sound.items()},
-        dtypes={name: precision_of(array) for name, array in sound.items()},
+        dtypes=precisions,
         jitter=jitter,
         findings=(*findings, *_harmless(evaluator, calls, sound)),
         failed=failed,
@@ -157,7 +160,8 @@ def _compared(
 
 def _error(evaluator: Evaluator, name: str, calls: GradientCalls) -> Finding | None:
     """Return what makes a gradient wrong before any number is compared."""
-    repeats = [call[name] for call in calls.repeats]
+    # Calls that returned the same share one array.
+    repeats = list({id(call[name]): call[name] for call in calls.repeats}.values())
     if (unusable := _unusable(evaluator, name, repeats)) is not None:
         return unusable
     if name in calls.growing:
@@ -186,7 +190,7 @@ def _unusable(evaluator: Evaluator, name: str, repeats: Sequence[Array]) -> Find
                 f"gradient of shape {array.shape[own]}, parameter of shape {parameter.shape[own]}"
             )
             return codes.WRONG_SHAPE.finding(f"{name}: {shapes}", (name,))
-        if not np.all(np.isfinite(array)):
+        if not is_all(np.isfinite(array)):
             return codes.NOT_FINITE.finding(f"{name}: {_where_not_finite(array)}", (name,))
     return None
 
@@ -197,8 +201,7 @@ def _where_not_finite(array: Array) -> str:
     return f"{len(bad)} of {array.size} entries not finite, first {array[tuple(bad[0])]} at {index}"
 
 
-def _precision_lost(evaluator: Evaluator, name: str, array: Array) -> Iterator[Finding]:
-    precision = precision_of(array)
+def _precision_lost(evaluator: Evaluator, name: str, precision: np.dtype[Any]) -> Iterator[Finding]:
     if precision.kind != "f" or precision.itemsize < evaluator.original[name].dtype.itemsize:
         evidence = f"{name}: {precision} numbers for a {evaluator.dtype_of(name)} parameter"
         yield codes.WRONG_DTYPE.finding(evidence, (name,))

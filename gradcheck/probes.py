@@ -87,7 +87,7 @@ class Claim:
 
 def movable(array: Floats, scale: Floats) -> Floats:
     """Return the array, 0 in entries that bounds fix."""
-    return array if np.all(scale > 0.0) else np.where(scale > 0.0, array, 0.0)
+    return array if np.count_nonzero(scale) == scale.size else np.where(scale > 0.0, array, 0.0)
 
 
 Kind = Literal["random", "eigen"]

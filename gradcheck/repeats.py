@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.leaves import Array
+from gradcheck.leaves import Array, same_numbers
 
 Floats = npt.NDArray[np.float64]
 
@@ -20,12 +21,17 @@ LARGEST_WHOLE = 2.0**20
 # Solvers that start where they stopped differ by their tolerance, a gradient left over from
 # other parameters by about as much as it changes on the way to them.
 STALE_PART = 1e-3
+FIRST_FEW = 8
+# A mantissa between 0.5 and 1 that float32 has room for is a whole number of times 1 over this.
+FLOAT32_DIGITS = 2.0**24
 
 
 def difference(first: Array, second: Array, unit: float | None = None) -> Floats | None:
     """Return how far two gradients of one point differ per entry, None if only by rounding."""
     if first.shape != second.shape:
         return np.full(first.shape, np.inf)
+    if same_numbers(first, second):
+        return None
     with np.errstate(invalid="ignore"):  # inf - inf
         change = np.abs(as_double(second) - as_double(first))
     size = float(np.max(np.abs(first), initial=0.0))
@@ -69,6 +75,9 @@ def is_stale(calls: tuple[Array, Array, Array | None], scale: Floats, size: floa
 def precision_of(array: Array) -> np.dtype[Any]:
     """Return the dtype that an array's numbers have, which may be less than it has room for."""
     if array.dtype != np.float64:
+        return array.dtype
+    # The first few tell of nearly all arrays that they have all digits.
+    if any(math.frexp(x)[0] * FLOAT32_DIGITS % 1.0 for x in array.flat[:FIRST_FEW].tolist()):
         return array.dtype
     with np.errstate(over="ignore"):
         rounded = np.array_equal(array.astype(np.float32), array)

@@ -87,6 +87,8 @@ def _array(value: Any) -> Array:
 
 def read_loss(result: Any) -> Any:
     """Return the one real number that a loss returned; raise LossNotScalar for anything else."""
+    if isinstance(result, float):  # np.float64 is one too
+        return float(result)
     try:
         array = np.asarray(result)
     except ValueError:  # such as a pair of a number and an array

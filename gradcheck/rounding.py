@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gradcheck.directions import Floats, random_direction
+from gradcheck.directions import Floats, fill_at_random
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import effect_elsewhere
+from gradcheck.leaves import Array, is_all
+from gradcheck.pieces import compact_dtype, in_pieces, zeros
 from gradcheck.preflight import Preflight
 from gradcheck.probes import MEASURED_ROUND_OFF_UNITS, ROUND_OFF_UNITS
+from gradcheck.seeding import random_generator
 
 # Part of the largest effect an entry has beyond which a change is a jump, not rounding.
 JUMP = 1e-3
 ROUNDING_DIRECTIONS = (2_000_000, 2_000_001)
 ROUNDING_STEP = 2.0
+# Entries from which the median of all is guessed.
+SAMPLE = 1024
 
 
 @dataclass(frozen=True)
@@ -28,36 +34,72 @@ class Rounding:
     units: float = ROUND_OFF_UNITS
 
 
+def moves_by_rounding(evaluator: Evaluator, flight: Preflight, seed: int) -> dict[str, Floats]:
+    """Return how far the gradient moves, per entry, when the parameters move by their rounding.
+
+    Nothing of a random gradient, whose moves say nothing about rounding.
+    """
+    units = {} if flight.jitter else {n: unit_of(dtype) for n, dtype in flight.dtypes.items()}
+    moves: dict[str, Floats] = {}
+    for unit in set(units.values()):
+        found = _measured(evaluator, flight.analytic, unit, seed)
+        moves |= {name: move for name, move in found.items() if units[name] == unit}
+    return moves
+
+
 def known_rounding(
-    evaluator: Evaluator, flight: Preflight, scales: Mapping[str, Floats], seed: int
+    evaluator: Evaluator,
+    flight: Preflight,
+    scales: Mapping[str, Floats],
+    moves: Mapping[str, Floats],
 ) -> dict[str, Rounding]:
-    """Return how exact the gradient of each parameter can be meant."""
-    if flight.jitter:  # a random gradient says nothing about rounding
-        return {name: Rounding(np.zeros(array.shape)) for name, array in flight.analytic.items()}
-    units = {name: unit_of(dtype) for name, dtype in flight.dtypes.items()}
-    moved = {
-        unit: _measured(evaluator, flight.analytic, unit, seed) for unit in set(units.values())
-    }
-    effect = max(float(np.max(np.abs(g) * scales[name])) for name, g in flight.analytic.items())
-    if any(
-        np.any(moves * scales[n] > JUMP * effect) for m in moved.values() for n, moves in m.items()
-    ):
+    """Return how exact the gradient of each parameter can be meant.
+
+    Parameters
+    ----------
+    moves: see `moves_by_rounding`; written over
+    """
+    if not moves:
+        none = {name: zeros(array.shape) for name, array in flight.analytic.items()}
+        return {name: Rounding(zeros) for name, zeros in none.items()}
+    effect = max(_largest(g, scales[name]) for name, g in flight.analytic.items())
+    if max(_largest(move, scales[name]) for name, move in moves.items()) > JUMP * effect:
         # At an optimum the gradient is all rounding: what it is a little way off counts there.
         effect = max(effect, effect_elsewhere(evaluator, scales))
     most = JUMP * effect
     # Terms that cancel exactly here may still be as large as the loss.
     least = float(np.finfo(np.float64).eps) * abs(flight.values[0])
-    rounding = {}
-    for name, scale in scales.items():
-        if name in units:
-            moves = moved[units[name]][name]
+    return {
+        name: _rounding(moves[name], scale, most, least)
+        for name, scale in scales.items()
+        if name in moves
+    }
+
+
+def _largest(values: Floats, scale: Floats) -> float:
+    """Return the largest absolute product of two arrays."""
+    return max(float(np.abs(one * other).max()) for one, other in in_pieces(values, scale))
+
+
+def _rounding(moves: Floats, scale: Floats, most: float, least: float) -> Rounding:
+    """Return what the moves of a gradient say of its rounding, written over them.
+
+    Parameters
+    ----------
+    most: effect above which a move is no rounding; 0 where there is none
+    least: effect that may go unseen
+    """
+    known, most_there_is = ROUND_OFF_UNITS, float(np.finfo(moves.dtype).max)
+    for rounding, distance in in_pieces(moves, scale):
+        if most != 0.0:
             # What jumps by more has left a kink, or a narrow minimum: no matter of rounding.
-            is_rounding = (moves * scale <= most) | (most == 0.0)
-            moves = np.where(is_rounding, moves, 0.0)
-            known = MEASURED_ROUND_OFF_UNITS if moves.any() else ROUND_OFF_UNITS
-            unseen = np.divide(least, scale, out=np.zeros_like(scale), where=scale > 0.0)
-            rounding[name] = Rounding(moves + unseen, known)
-    return rounding
+            rounding[rounding * distance > most] = 0.0
+        if np.count_nonzero(rounding):
+            known = MEASURED_ROUND_OFF_UNITS
+        is_free = distance > 0.0
+        unseen = np.divide(least, distance, out=np.zeros(distance.shape), where=is_free)
+        np.minimum(rounding + unseen, most_there_is, out=rounding, casting="same_kind")
+    return Rounding(moves, known)
 
 
 def unit_of(dtype: np.dtype[Any]) -> float:
@@ -83,15 +125,43 @@ def _measured(
     seed: of the directions
     """
     moves = {name: np.zeros(array.shape) for name, array in analytic.items()}
-    for number in ROUNDING_DIRECTIONS:
-        originals = {name: evaluator.original[name] for name in analytic}
-        changes = {
-            name: array + ROUNDING_STEP * unit * random_direction(np.abs(array), seed, name, number)
-            for name, array in originals.items()
-        }
-        changes = evaluator.bounds.turned_back(originals, changes)
-        nearby = evaluator.gradient_at(changes, tuple(analytic))
+
+    def look(nearby: Mapping[str, Array]) -> None:
         for name, array in nearby.items():
-            if array.shape == moves[name].shape and np.all(np.isfinite(array)):
-                moves[name] = np.maximum(moves[name], np.abs(array - analytic[name]))
-    return {name: np.maximum(move, np.median(move)) for name, move in moves.items() if move.size}
+            if array.shape == moves[name].shape and is_all(np.isfinite(array)):
+                for most, there, here in in_pieces(moves[name], array, analytic[name]):
+                    np.maximum(most, np.abs(there - here), out=most)
+
+    for number in ROUNDING_DIRECTIONS:
+
+        def move(name: str, moved: Array, number: int = number) -> None:
+            generator = random_generator(seed, name, number)
+            _move(moved, evaluator.original[name], ROUNDING_STEP * unit, generator)
+            if name in evaluator.bounds.lower:
+                there = {name: moved.copy()}
+                moved[...] = evaluator.bounds.turned_back(evaluator.original, there)[name]
+
+        evaluator.seen_moved(move, tuple(analytic), look)
+    for name, seen in moves.items():
+        np.maximum(seen, _typical(seen), out=seen)
+        moves[name] = seen.astype(compact_dtype(seen), copy=False)
+    return moves
+
+
+def _move(moved: Array, origin: Array, step: float, generator: np.random.Generator) -> None:
+    """Move every entry at random by about a step times its size."""
+    for target, start in in_pieces(moved, origin):
+        factor = np.empty(target.shape)
+        fill_at_random(factor, generator)
+        factor *= step
+        factor += 1.0
+        np.multiply(start, factor, out=target, casting="same_kind")
+
+
+def _typical(values: Floats) -> float:
+    """Return about the median of the entries, from some of them that lie evenly."""
+    stride = values.size // SAMPLE + 1
+    while math.gcd(stride, values.size) > 1:  # not always the same columns
+        stride += 1
+    ordered = np.sort(values.reshape(-1)[::stride])
+    return float(ordered[ordered.size // 2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def measured_step(
     if evaluator.use_double_precision():
         loss_after = evaluator.loss_at(taken.after)
     directions = noise_directions(evaluator.original, taken.scales, seed=0)
-    noise = measure_noise(evaluator, directions[:1])
+    noise = measure_noise(evaluator, islice(directions, 1))
     line = StepLine(taken, noise.value, loss_after)
     settings = _settings(taken, line, noise)
     derivative = differentiate(line, noise.conditions(comparisons), settings)

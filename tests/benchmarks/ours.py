@@ -22,7 +22,7 @@ from gradcheck.preflight import run_preflight
 from gradcheck.probes import Claim
 from gradcheck.probing import Task
 from gradcheck.problem import Problem
-from gradcheck.rounding import known_rounding
+from gradcheck.rounding import known_rounding, moves_by_rounding
 from gradcheck.second_look import rounded_only, with_possible_rounding
 from gradcheck.verdict import outcome
 
@@ -62,7 +62,8 @@ def prepare(problem: Problem, seed: int = 0, effort: Effort = "exhaustive") -> P
     task = Task(evaluator, names, plan, seed, required_resolution=None)
     flight = run_preflight(evaluator, names)
     scales = entry_scales(evaluator.original, flight.analytic)
-    rounding = known_rounding(evaluator, flight, scales, seed)
+    moves = moves_by_rounding(evaluator, flight, seed)
+    rounding = known_rounding(evaluator, flight, scales, moves)
     doubled = evaluator.use_double_precision()
     noise = measure_noise(evaluator, noise_directions(evaluator.original, scales, seed))
     claims = measuring._claims(task, flight, scales, noise, rounding)

@@ -7,14 +7,14 @@ import pytest
 
 from gradcheck import Problem
 from gradcheck.execution import Evaluator
-from gradcheck.stepping import BLOCK, step_along
+from gradcheck.pieces import PIECE, step_along
 
 STEP = 2.0**-9
 SHAPES = {
     "one entry": (),
     "few": (3, 4),
-    "blocks": (3, BLOCK // 2 + 5),
-    "a long row": (1, 2 * BLOCK + 1),
+    "blocks": (3, PIECE // 2 + 5),
+    "a long row": (1, 2 * PIECE + 1),
 }
 LAYOUTS = {
     "C": np.array,
@@ -69,6 +69,18 @@ def test_the_loss_along_a_direction_comes_with_what_is_claimed_of_it():
     assert evaluator.loss_along({"b": directions["b"]}, 0.5) == (1.0 + 25.0, 0.0)
     assert (evaluator.evaluations, evaluator.changed_parameters()) == (2, ())
     assert np.signbit(evaluator.working["a"]).tolist() == [False, True]
+
+
+def test_of_several_steps_each_starts_from_the_given_point_whatever_the_loss_left():
+    def spoil(x):
+        value = float(x.sum())
+        x += 100.0
+        return value
+
+    evaluator = Evaluator(Problem(spoil, None, np.array([1.0, 2.0])))
+    found = evaluator.losses_along({"x": np.array([1.0, 0.5])}, [1.0, -2.0], {"x": np.ones(2)})
+    assert found == [(4.5, 1.5), (0.0, -3.0)]
+    assert evaluator.working["x"].tolist() == [1.0, 2.0]
 
 
 def test_out_of_bounds_the_loss_is_not_called_along_a_direction():

@@ -1,0 +1,85 @@
+"""Work on large arrays in pieces: what lies in between stays in the cache, and takes no memory.
+
+An array of some megabytes takes longer to get from the system than to be filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gradcheck.leaves import DOUBLE, Array
+
+# Entries at a time: few enough to stay in the cache, many enough to hide the loop.
+PIECE = 16_384
+# Sizes that float32 has room for, and for all beside them that matters.
+SMALLEST = 1e-20
+LONGEST = np.dtype(np.longdouble)
+
+
+def in_pieces(written: Array, *read: Array) -> Iterator[tuple[Array, ...]]:
+    """Yield a few entries at a time of arrays of one shape, the same of each; the first is written.
+
+    Of small arrays the arrays themselves, of large ones flat pieces in whatever order they lie.
+    """
+    if written.size <= PIECE:
+        yield written, *read
+        return
+    # One list of flags per array, which numpy's annotation does not know.
+    flags: Any = [["readwrite"], *[["readonly"]] * len(read)]
+    iterator = np.nditer(
+        [written, *read], flags=["external_loop", "buffered"], op_flags=flags, buffersize=PIECE
+    )
+    with iterator:
+        yield from iterator
+
+
+def zeros(shape: tuple[int, ...]) -> Array:
+    """Return zeros to read, which take no memory."""
+    return np.ndarray(shape, DOUBLE, buffer=bytes(DOUBLE.itemsize), strides=(0,) * len(shape))
+
+
+def compact_dtype(sizes: Array) -> np.dtype[Any]:
+    """Return float32 for a large array of such sizes, where that has room for the largest of them.
+
+    Of small arrays, and of very small or large sizes, nothing is to be gained.
+    """
+    if sizes.size <= PIECE or not SMALLEST < float(np.max(sizes)) < 1 / SMALLEST:
+        return DOUBLE
+    return np.dtype(np.float32)
+
+
+def step_along(
+    moved: Array, origin: Array, direction: Array, step: float, analytic: Array | None = None
+) -> float:
+    """Move an array from its origin along a direction, and return what a gradient says of that.
+
+    That is the gradient times the step really taken: rounded to the precision of the array, it is
+    not quite the one asked for.
+
+    Parameters
+    ----------
+    moved: becomes ``origin + step * direction``
+    origin, direction, analytic: of its shape, in any precision; 0 is returned without a gradient
+    """
+    given = [direction] if analytic is None else [direction, analytic]
+    if moved.size <= PIECE:
+        return _moved(moved, origin, step, *given)
+    return sum(
+        _moved(target, start, step, *rest)
+        for target, start, *rest in in_pieces(moved, origin, *given)
+    )
+
+
+def _moved(
+    moved: Array, origin: Array, step: float, direction: Array, analytic: Array | None = None
+) -> float:
+    move = np.multiply(direction, step, dtype=DOUBLE)
+    np.add(origin, move, out=moved, casting="same_kind")
+    if analytic is None:
+        return 0.0
+    # In float64 at least: a difference in float32 would be rounded once more.
+    taken = np.subtract(moved, origin, dtype=LONGEST if moved.dtype == LONGEST else DOUBLE)
+    return float(np.vdot(analytic, taken))
