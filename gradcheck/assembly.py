@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from gradcheck.conclusion import LineDerivative
 from gradcheck.diagnosis import codes
-from gradcheck.directions import root_mean_square
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.directions import Floats, root_mean_square
+from gradcheck.entry_table import Entries, EntryMeasurement, Mask
 from gradcheck.execution import Array
 from gradcheck.measured import Measured
 from gradcheck.noise import Noise
@@ -20,11 +20,7 @@ from gradcheck.preflight import Preflight
 from gradcheck.probes import ProbeMeasurement
 from gradcheck.report import Comparison, Finding, ParameterReport, Probe
 from gradcheck.search import MAX_RUNGS
-from gradcheck.verdict import (
-    is_at_kink,
-    outcome,
-    probe_resolution,
-)
+from gradcheck.verdict import is_at_kink, outcome, probe_resolution, which
 
 # Parameters that evidence tells apart.
 MOST_LISTED = 3
@@ -79,7 +75,7 @@ def measured_report(
     original: Array,
     layer: str,
     findings: Sequence[Finding],
-    mask: npt.NDArray[np.bool_] | None,
+    mask: Mask | None,
 ) -> ParameterReport:
     """Return the report of one measured parameter.
 
@@ -104,12 +100,12 @@ def measured_report(
         wrong=wrong,
         wrong_count=None if wrong is None else int(wrong.sum()),
         checked_count=len(entries),
-        unresolved_count=sum(_is_unresolved(entry) for entry in entries),
+        unresolved_count=int(np.count_nonzero(_unresolved(entries))),
         probes=tuple(_probe(probe) for probe in measured.probes),
         findings=_about(measured.claim.name, findings),
         required=measured.claim.required,
         miss_chance=judgement.miss_chance,
-        worst_entries=_worst_entries(() if judgement.verdict == "pass" else entries),
+        worst_entries=() if judgement.verdict == "pass" else _worst_entries(entries),
         gradient_size=_size(measured.claim.analytic if measured.claim.comparing else None),
     )
 
@@ -164,8 +160,12 @@ def measurement_findings(
 
 def _is_right_beside(measured: Measured) -> bool:
     """Return whether a comparison at a kink is accepted for what is seen right beside it."""
-    seen = [*(p.derivative for p in measured.probes), *(e.derivative for e in measured.entries)]
-    return any(one.beside is not None and outcome(one) == "agrees" for one in seen)
+    probes = [probe.derivative for probe in measured.probes]
+    return any(map(_agrees_beside, probes)) or any(measured.entries.special_where(_agrees_beside))
+
+
+def _agrees_beside(derivative: LineDerivative) -> bool:
+    return derivative.beside is not None and outcome(derivative) == "agrees"
 
 
 def _how_far(measured: Measured) -> str:
@@ -215,8 +215,11 @@ def _one_sided(measured: Mapping[str, Measured]) -> Iterator[Finding]:
 
 def _share_of_entries(side: str, measured: Mapping[str, Measured]) -> list[tuple[str, str]]:
     """Return the parameters with entries seen from this side only, and how many these are."""
-    sides = {n: [entry.derivative.side for entry in m.entries] for n, m in measured.items()}
-    return [(n, f"{s.count(side):,} of {len(s):,}") for n, s in sides.items() if side in s]
+    counts = {
+        name: int(np.count_nonzero(found.entries.special_where(lambda one: one.side == side)))
+        for name, found in measured.items()
+    }
+    return [(n, f"{c:,} of {len(measured[n].entries):,}") for n, c in counts.items() if c]
 
 
 def _share_of_probes(measured: Mapping[str, Measured]) -> list[tuple[str, str]]:
@@ -236,23 +239,29 @@ def _about(name: str, findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if name in finding.parameters)
 
 
-def _size(analytic: npt.NDArray[np.float64] | None) -> float | None:
+def _size(analytic: Floats | None) -> float | None:
     return None if analytic is None else root_mean_square(analytic)
 
 
-def _worst(entries: Sequence[EntryMeasurement]) -> Comparison | None:
-    """Return the entry whose error is largest against its error bar."""
-    measured = [entry for entry in entries if math.isfinite(entry.derivative.error_bar)]
-    if not measured:
+def _worst(entries: Entries) -> Comparison | None:
+    """Return the entry whose error is largest against its error bar, a wrong one first."""
+    measured = np.isfinite(entries.error_bar)
+    if not measured.any():
         return None
-    return _comparison(max(measured, key=_excess))
+    wrong = measured & which(entries, "disagrees")
+    excess = np.where(wrong if wrong.any() else measured, _excess(entries), -1.0)
+    return _comparison(entries[int(np.argmax(excess))])
 
 
-def _worst_entries(entries: Sequence[EntryMeasurement]) -> tuple[Comparison, ...]:
+def _worst_entries(entries: Entries) -> tuple[Comparison, ...]:
     """Return the entries furthest beyond their error bars, worst first; in order where equal."""
-    wrong = [entry for entry in entries if outcome(entry.derivative) == "disagrees"]
-    wrong.sort(key=_excess, reverse=True)
-    return tuple(_comparison(entry) for entry in wrong[:MOST_ENTRIES])
+    places = np.flatnonzero(which(entries, "disagrees"))
+    excess = _excess(entries)[places]
+    if places.size > MOST_ENTRIES:
+        far = excess >= np.partition(excess, -MOST_ENTRIES)[-MOST_ENTRIES]
+        places, excess = places[far], excess[far]
+    order = np.argsort(-excess, kind="stable")[:MOST_ENTRIES]
+    return tuple(_comparison(entries[place]) for place in places[order].tolist())
 
 
 def _comparison(entry: EntryMeasurement) -> Comparison:
@@ -270,11 +279,12 @@ def _comparison(entry: EntryMeasurement) -> Comparison:
     )
 
 
-def _excess(entry: EntryMeasurement) -> tuple[bool, float]:
-    derivative = entry.derivative
-    error = abs(derivative.discrepancy)
-    ratio = error / derivative.error_bar if derivative.error_bar else (math.inf if error else 0.0)
-    return outcome(derivative) == "disagrees", ratio
+def _excess(entries: Entries) -> Floats:
+    """Return the errors in units of their error bars; 0 of what has none."""
+    error, bar = np.abs(entries.discrepancy), entries.error_bar
+    with np.errstate(all="ignore"):
+        ratio = np.where(bar > 0.0, error / bar, np.where(error > 0.0, math.inf, 0.0))
+    return np.fmax(ratio, 0.0)
 
 
 def _relative(error: float, analytic: float, numerical: float) -> float:
@@ -282,9 +292,9 @@ def _relative(error: float, analytic: float, numerical: float) -> float:
     return abs(error) / size if size else 0.0
 
 
-def _is_unresolved(entry: EntryMeasurement) -> bool:
-    size = max(abs(entry.analytic), abs(entry.derivative.value))
-    return is_at_kink(entry.derivative) or not entry.derivative.error_bar <= size
+def _unresolved(entries: Entries) -> Mask:
+    size = np.fmax(np.abs(entries.analytic), np.abs(entries.value))
+    return ~(entries.error_bar <= size) | entries.special_where(is_at_kink)
 
 
 def _probe(measurement: ProbeMeasurement) -> Probe:

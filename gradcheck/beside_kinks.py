@@ -22,11 +22,11 @@ from gradcheck.conclusion import LineDerivative
 from gradcheck.conventions import PLANES, HalfCircle, Mask, conventional
 from gradcheck.directions import Floats
 from gradcheck.entries import measure_entries
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.probes import Claim, ProbeMeasurement, measure_probe, movable
-from gradcheck.verdict import is_subgradient, outcome
+from gradcheck.verdict import is_subgradient, outcome, which
 
 # How far off to look from, in units of each entry's scale: far enough for differences to be sharp
 # on one side of all kinks; and how far off to ask for gradients, which need no room around them.
@@ -58,11 +58,9 @@ class _Lines(ABC):
 
 
 class _Entries(_Lines):
-    def __init__(self, shape: tuple[int, ...], entries: Sequence[EntryMeasurement]) -> None:
+    def __init__(self, entries: Entries) -> None:
         self.seen = [entry.derivative for entry in entries]
-        self._positions = np.array(
-            [np.ravel_multi_index(entry.index, shape) if shape else 0 for entry in entries]
-        )
+        self._positions = entries.positions
 
     def slopes(self, gradient: Floats) -> Floats:
         slopes: Floats = np.ravel(gradient)[self._positions]
@@ -113,7 +111,7 @@ class BesideKinks:
         self, claim: Claim, directions: Sequence[Floats], probes: Sequence[ProbeMeasurement]
     ) -> tuple[ProbeMeasurement, ...]:
         """Return the probes, with what is seen beside a kink of those that tell nothing there."""
-        at_kink = _any_kink(probes)
+        at_kink = any(_is_kink(probe.derivative) for probe in probes)
         asked = [
             n for n, probe in enumerate(probes) if at_kink and _tells_nothing(probe.derivative)
         ]
@@ -124,25 +122,20 @@ class BesideKinks:
             for number, probe in enumerate(probes)
         )
 
-    def entries(
-        self, claim: Claim, entries: Sequence[EntryMeasurement]
-    ) -> tuple[EntryMeasurement, ...]:
+    def entries(self, claim: Claim, entries: Entries) -> Entries:
         """Return the entries, with what is seen beside a kink of those that tell nothing there.
 
         Those between the slopes to either side count as right where there are others to judge by
         and none of them disagrees.
         """
-        asked = [entry for entry in entries if _tells_nothing(entry.derivative)]
-        disagreeing = [entry for entry in asked if outcome(entry.derivative) == "disagrees"]
-        if not _any_kink(entries) or not (disagreeing or len(asked) == len(entries)):
-            return tuple(entries)
-        lines = _Entries(claim.analytic.shape, asked)
-        indices = [entry.index for entry in asked]
-        looked = dict(zip(indices, self._looked_at(claim, lines), strict=True))
-        return tuple(
-            replace(entry, derivative=looked.get(entry.index, entry.derivative))
-            for entry in entries
-        )
+        if not np.any(entries.special_where(_is_kink)):
+            return entries
+        disagrees = which(entries, "disagrees")
+        asked = disagrees | entries.special_where(is_subgradient)
+        if not (disagrees.any() or asked.all()):
+            return entries
+        looked = self._looked_at(claim, _Entries(entries.chosen(asked)))
+        return entries.with_special(dict(zip(np.flatnonzero(asked).tolist(), looked, strict=True)))
 
     def _looked_at(self, claim: Claim, lines: _Lines) -> list[LineDerivative]:
         """Return what the lines showed at the kink, with what is seen beside it.
@@ -203,8 +196,8 @@ class BesideKinks:
         return movable(gradient, claim.scale) if np.all(np.isfinite(gradient)) else None
 
 
-def _any_kink(seen: Sequence[EntryMeasurement | ProbeMeasurement]) -> bool:
-    return any(one.derivative.smoothness == "kink" for one in seen)
+def _is_kink(derivative: LineDerivative) -> bool:
+    return derivative.smoothness == "kink"
 
 
 def _tells_nothing(derivative: LineDerivative) -> bool:

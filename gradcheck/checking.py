@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from gradcheck.diagnosis.diagnose import Diagnosis
 
 
+# What a network's own loss takes, so that the layers can be called by themselves.
+DATA = ("inputs", "targets")
+
+
 class NothingToCheck(ValueError):
     """No parameter is left to check."""
 
@@ -185,7 +189,10 @@ def _subject(problem: Problem, options: Options, budget: Budget, probes: int) ->
         selected=tuple(name for name, count in free.items() if count),
         fixed={name: evaluator.original[name].size - count for name, count in free.items()},
         layers=assign_layers(list(evaluator.original), _known_layers(problem, names)),
-        plan=make_plan({n: count for n, count in free.items() if count}, options.effort, probes),
+        plan=make_plan(
+            *({n: count for n, count in free.items() if count}, options.effort, probes),
+            has_layers=problem.network is not None and len(problem.args) == len(DATA),
+        ),
         budget=budget,
     )
 
@@ -279,7 +286,8 @@ def _run(subject: _Subject, flight: Preflight) -> _Results:
         reports.setdefault(report.name, report)
     parts = tuple(reports[name] for name in subject.selected)
     if diagnosis:
-        return _Results(parts, findings, found.notes, diagnosis.partial_evaluations)
+        partial = found.partial_evaluations + diagnosis.partial_evaluations
+        return _Results(parts, findings, found.notes, partial)
     # Of a gradient that is wrong, its size says nothing of the network.
     units, partial = saturation_notes(
         *(subject.evaluator, flight.analytic, float(found.noise.value)),
@@ -287,7 +295,7 @@ def _run(subject: _Subject, flight: Preflight) -> _Results:
         budget=subject.budget,
     )
     notes = (*found.notes, *size_notes(subject.problem, layer_reports(parts)), *units)
-    return _Results(parts, findings, notes, partial)
+    return _Results(parts, findings, notes, found.partial_evaluations + partial)
 
 
 def _drift(flight: Preflight, found: Measurements) -> float:

@@ -14,18 +14,19 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from gradcheck.budget import Budget
 from gradcheck.complex_slope import STEPS, Move, Slopes, complex_slopes
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import SMALLEST_MAGNITUDE, Floats
 from gradcheck.entries import measure_entries
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
-from gradcheck.probes import Claim, ProbeMeasurement, slope_round_off
+from gradcheck.probes import SHARED_ROUND_OFF, Claim, ProbeMeasurement, slope_round_off
 from gradcheck.returned import LossNotScalar
-from gradcheck.verdict import outcome, probe_resolution
+from gradcheck.verdict import outcome, probe_resolution, which
 
 
 class ComplexStepRefused(ValueError):
@@ -77,8 +78,8 @@ def certify(
         round_off = slope_round_off(claim, direction)
         step = _derivative(slopes, number, conditions, probe.analytic, round_off)
         _check_analytic(claim.name, step, probe.derivative)
-        if outcome(step) == "disagrees":
-            step = _confirmed(step, probe.derivative, widest)
+        if outcome(step) == "disagrees" and not _counts(step, probe.derivative, widest):
+            step = probe.derivative
         taken = step.evaluations + probe.derivative.evaluations
         certified.append(replace(probe, derivative=replace(step, evaluations=taken)))
     return Certificate(tuple(certified), widest, max(map(probe_resolution, probes)))
@@ -92,69 +93,82 @@ def measure_entries_complex(
     certificate: Certificate,
     *,
     budget: Budget | None = None,
-) -> tuple[EntryMeasurement, ...]:
+) -> Entries:
     """Return the slopes along the entries at these flat positions, by the complex step.
 
     An entry that it calls wrong is measured by differences too. Where they say otherwise, or
-    cannot tell about something too small for the certificate, theirs are taken. Where the time
-    runs out, entries are left out that it would have had to confirm.
+    cannot tell about something too small for the certificate, theirs are taken, and it is a special
+    one. Where the time runs out, entries are left out that it would have had to confirm.
     """
     if budget is not None and budget.is_spent():
-        return ()
-    shape = claim.analytic.shape
-    indices = [tuple(int(i) for i in np.unravel_index(position, shape)) for position in positions]
-    slopes = _slopes(evaluator, claim.name, [Move(i, claim.scale[i]) for i in indices])
-    measured = []
-    for number, index in enumerate(indices):
-        derivative = _along_entry(slopes, number, conditions, claim, index)
-        measured.append(EntryMeasurement(index, float(claim.analytic[index]), derivative))
-    wrong = [n for n, m in enumerate(measured) if outcome(m.derivative) == "disagrees"]
-    accused = np.asarray(positions, dtype=int)[wrong]
+        return Entries.of(claim.analytic.shape, ())
+    stepped = _stepped(evaluator, conditions, claim, np.asarray(positions, dtype=np.intp))
+    wrong = np.flatnonzero(which(stepped, "disagrees"))
+    accused = stepped.positions[wrong]
     by_differences = measure_entries(evaluator, conditions, claim, accused, budget=budget)
-    unconfirmed = wrong[len(by_differences) :]
-    for number, real in zip(wrong, by_differences, strict=False):
-        entry = measured[number]
-        visible = certificate.error_bar / (SMALLEST_MAGNITUDE * float(claim.scale[entry.index]))
-        derivative = _confirmed(entry.derivative, real.derivative, visible)
-        taken = entry.derivative.evaluations + real.derivative.evaluations
-        measured[number] = replace(entry, derivative=replace(derivative, evaluations=taken))
-    return tuple(m for number, m in enumerate(measured) if number not in unconfirmed)
+    visible = certificate.error_bar / (SMALLEST_MAGNITUDE * stepped.taken_from(claim.scale))
+    taken = {
+        place: real.derivative
+        for place, real in zip(wrong.tolist(), by_differences, strict=False)
+        if not _counts(stepped[place].derivative, real.derivative, float(visible[place]))
+    }
+    is_told = np.ones(len(stepped), dtype=bool)
+    is_told[wrong[len(by_differences) :]] = False
+    return stepped.with_special(taken).chosen(is_told)
 
 
-def complex_step_note(
-    certificates: Sequence[Certificate], derivatives: Sequence[LineDerivative]
-) -> str:
+def _stepped(
+    evaluator: Evaluator, conditions: Conditions, claim: Claim, positions: npt.NDArray[np.intp]
+) -> Entries:
+    """Return what the complex step says of entries, per unit of each, not of its scale."""
+    shape = claim.analytic.shape
+    analytic, scale = np.ravel(claim.analytic)[positions], np.ravel(claim.scale)[positions]
+    indices = [tuple(map(int, np.unravel_index(position, shape))) for position in positions]
+    moves = [Move(index, claim.scale[index]) for index in indices]
+    slopes = _slopes(evaluator, claim.name, moves)
+    value = slopes.values / scale
+    bar = conditions.multiplier * slopes.error_bars / scale
+    return Entries(
+        shape=shape,
+        positions=positions,
+        analytic=analytic,
+        value=value,
+        error_bar=bar + _round_off(claim, positions),
+        discrepancy=value - analytic,
+    )
+
+
+def _round_off(claim: Claim, positions: npt.NDArray[np.intp]) -> Floats:
+    """Return how far the claim may be off by rounding, as `slope_round_off` along each entry."""
+    size = 2.0 * np.abs(np.ravel(claim.analytic)[positions])
+    size += SHARED_ROUND_OFF * float(np.max(np.abs(claim.analytic)))
+    round_off: Floats = claim.units * claim.unit * size + np.ravel(claim.inexactness)[positions]
+    return round_off
+
+
+def complex_step_note(certificates: Sequence[Certificate], entries: Sequence[Entries]) -> str:
     """Return what a report says about the complex step.
 
     Parameters
     ----------
     certificates: one per parameter
-    derivatives: of all probes and entries
+    entries: of the same parameters, by `measure_entries_complex`
     """
-    directions = sum(len(certificate.probes) for certificate in certificates)
-    coarsest = max(certificate.resolution for certificate in certificates)
+    derivatives = [probe.derivative for each in certificates for probe in each.probes]
     by_differences = sum(not is_complex_step(derivative) for derivative in derivatives)
+    by_differences += sum(len(each.special) for each in entries)
+    slopes = len(derivatives) + sum(map(len, entries)) - by_differences
+    coarsest = max(certificate.resolution for certificate in certificates)
     besides = f"; {by_differences} by differences, which contradict it" if by_differences else ""
     return (
-        f"method complex: {len(derivatives) - by_differences} slopes by the complex step{besides}; "
-        f"certified by differences along {directions} directions, to {coarsest:.0e} of their slopes"
+        f"method complex: {slopes} slopes by the complex step{besides}; certified by differences "
+        f"along {len(derivatives)} directions, to {coarsest:.0e} of their slopes"
     )
 
 
 def is_complex_step(derivative: LineDerivative) -> bool:
     """Return whether a slope is one of the complex step: no difference is taken so close by."""
     return 0.0 < derivative.step_size <= max(STEPS)
-
-
-def _along_entry(
-    slopes: Slopes, number: int, conditions: Conditions, claim: Claim, index: tuple[int, ...]
-) -> LineDerivative:
-    """Return the slope per unit of the entry, from that per unit of its scale."""
-    scale, direction = float(claim.scale[index]), np.zeros(claim.analytic.shape)
-    direction[index] = 1.0
-    round_off = slope_round_off(claim, direction)
-    per_unit = Slopes(slopes.values / scale, slopes.error_bars / scale, slopes.evaluations)
-    return _derivative(per_unit, number, conditions, float(claim.analytic[index]), round_off)
 
 
 def _derivative(
@@ -173,8 +187,8 @@ def _derivative(
     )
 
 
-def _confirmed(step: LineDerivative, real: LineDerivative, visible: float) -> LineDerivative:
-    """Return the complex step's discrepancy if it counts, else what differences say.
+def _counts(step: LineDerivative, real: LineDerivative, visible: float) -> bool:
+    """Return whether the complex step's discrepancy counts, rather than what differences say.
 
     Parameters
     ----------
@@ -182,8 +196,8 @@ def _confirmed(step: LineDerivative, real: LineDerivative, visible: float) -> Li
         as the certificate would have shown it
     """
     if not _meet(step, real):
-        return real
-    return step if outcome(real) == "disagrees" or abs(step.discrepancy) > visible else real
+        return False
+    return outcome(real) == "disagrees" or abs(step.discrepancy) > visible
 
 
 def _meet(step: LineDerivative, real: LineDerivative) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gradcheck.options import DIRECTIONS, EFFORTS, METHODS
+from gradcheck.choices import DIRECTIONS, EFFORTS, METHODS
 from gradcheck.suggestions import did_you_mean
 
 
@@ -80,6 +79,8 @@ def _configuration(path: Path) -> Configuration:
 
 
 def _document(path: Path) -> Mapping[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradcheck.budget import Budget
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries, EntryMeasurement
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions, Evaluate, LineSettings
 from gradcheck.leaves import Array, as_complex
@@ -41,7 +41,7 @@ def measure_entries(
     positions: Sequence[int] | np.ndarray,
     *,
     budget: Budget | None = None,
-) -> tuple[EntryMeasurement, ...]:
+) -> Entries:
     """Return the slopes along the entries at these flat positions, in this order.
 
     Where the time runs out, those of the first ones.
@@ -76,7 +76,7 @@ def measure_entries(
         if derivative.limit == "precision" and abs(derivative.discrepancy) <= derivative.error_bar:
             start = min(derivative.step_size / scale, LONGEST_START)
         measured.append(EntryMeasurement(index, analytic, derivative))
-    return tuple(measured)
+    return Entries.of(shape, measured)
 
 
 def _line(evaluator: Evaluator, name: str, index: tuple[int, ...], analytic: float) -> Evaluate:
@@ -147,8 +147,8 @@ def numerical_gradient(
             name, nothing, scale, 0.0, nothing, nothing, NUMERICAL_REQUIRED, comparing=False
         )
         measured = measure_entries(evaluator, conditions, claim, range(scale.size))
-        values[name] = np.array([m.derivative.value for m in measured]).reshape(scale.shape)
-        bars[name] = np.array([m.derivative.error_bar for m in measured]).reshape(scale.shape)
+        values[name] = measured.value.reshape(scale.shape)
+        bars[name] = measured.error_bar.reshape(scale.shape)
         if name in evaluator.complex_names:
             values[name], bars[name] = as_complex(values[name]), np.hypot(*bars[name].T).T
     nested = rebuilder(parameters)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import Floats
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class Entries:
         """Return entries that were measured one by one."""
         listed = list(measured)
         found = [entry.derivative for entry in listed]
-        indices = np.array([entry.index for entry in listed], np.intp).reshape(-1, len(shape))
+        indices = np.array([entry.index for entry in listed], np.intp).reshape(
+            len(listed), len(shape)
+        )
         return cls(
             shape=shape,
             positions=_flat(indices, shape),
@@ -83,6 +88,41 @@ class Entries:
 
     def __iter__(self) -> Iterator[EntryMeasurement]:
         return (self[place] for place in range(len(self)))
+
+    def taken_from(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return these entries of an array of the parameter's shape."""
+        return np.ravel(array)[self.positions]
+
+    def chosen(self, which: Mask) -> Entries:
+        """Return those that a mask chooses."""
+        if which.all():
+            return self
+        places = np.cumsum(which) - 1
+        return Entries(
+            self.shape,
+            *(self.positions[which], self.analytic[which], self.value[which]),
+            *(self.error_bar[which], self.discrepancy[which]),
+            special={int(places[n]): entry for n, entry in self.special.items() if which[n]},
+        )
+
+    def special_where(self, is_so: Callable[[LineDerivative], bool]) -> Mask:
+        """Return a mask of those that are special, and so."""
+        mask = np.zeros(len(self), dtype=bool)
+        for place, entry in self.special.items():
+            mask[place] = is_so(entry.derivative)
+        return mask
+
+    def with_special(self, measured: Mapping[int, LineDerivative]) -> Entries:
+        """Return them with other measurements of some, given by place."""
+        if not measured:
+            return self
+        value, bar = self.value.copy(), self.error_bar.copy()
+        discrepancy, special = self.discrepancy.copy(), dict(self.special)
+        for place, found in measured.items():
+            value[place], bar[place] = found.value, found.error_bar
+            discrepancy[place] = found.discrepancy
+            special[place] = replace(self[place], derivative=found)
+        return replace(self, value=value, error_bar=bar, discrepancy=discrepancy, special=special)
 
 
 def _flat(indices: npt.NDArray[np.intp], shape: tuple[int, ...]) -> npt.NDArray[np.intp]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gradcheck.budget import Budget
 from gradcheck.directions import Floats
 from gradcheck.entries import measure_entries
+from gradcheck.entry_table import Entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.localise import Localisation, localise
@@ -39,23 +40,18 @@ def search_failing(
     probes: the directions that were measured, some of which disagree
     seed, budget: as in `localise`
     """
-    found = Localisation()
+    shape = claim.analytic.shape
+    found = Localisation(Entries.of(shape, ()))
     if claim.size > SAMPLED_ENTRIES:
         random = [pair for pair in probes if pair[1].kind == "random"]
         found = localise(evaluator, conditions, claim, random, seed=seed, budget=budget)
     if found.complete:
         return found
-    shape = claim.analytic.shape
-    entries = {entry.index: entry for entry in found.entries}
-    missing = [
-        position
-        for position in chosen_positions(seed, claim, min(claim.size, SAMPLED_ENTRIES))
-        if tuple(map(int, np.unravel_index(position, shape))) not in entries
-    ]
+    chosen = chosen_positions(seed, claim, min(claim.size, SAMPLED_ENTRIES))
+    missing = np.setdiff1d(chosen, found.entries.positions)
     sampled = measure_entries(evaluator, conditions, claim, missing, budget=budget)
-    entries |= {entry.index: entry for entry in sampled}
-    ordered = tuple(entries[index] for index in sorted(entries))
-    return Localisation(ordered, found.regions, dense=found.dense)
+    ordered = sorted([*found.entries, *sampled], key=lambda entry: entry.index)
+    return Localisation(Entries.of(shape, ordered), found.regions, dense=found.dense)
 
 
 def chosen_positions(seed: int, claim: Claim, count: int) -> npt.NDArray[np.int_]:

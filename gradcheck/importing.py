@@ -30,7 +30,7 @@ def by_name(name: str, folder: Path | None = None) -> ModuleType:
     if folder is not None:
         _put_first(folder)
         _forget_namesake(name.partition(".")[0], folder)
-    invalidate_caches()
+        invalidate_caches()
     return import_module(name)
 
 
@@ -65,8 +65,8 @@ def distribution_first(package: str) -> Iterator[None]:
         _remove(held)
     if not ours or not held:
         sys.modules.update(_set_aside)
+    # Not invalidate_caches too, which loads importlib.metadata: what lies there does not change.
     sys.path.insert(0, str(DISTRIBUTION))
-    invalidate_caches()
     try:
         yield
     finally:

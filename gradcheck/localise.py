@@ -17,7 +17,7 @@ from gradcheck.budget import Budget
 from gradcheck.comparisons import Comparisons
 from gradcheck.directions import Floats
 from gradcheck.entry_search import EntrySearch
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.probes import Claim, ProbeMeasurement
@@ -39,7 +39,7 @@ class Localisation:
     sampled: indices among the entries that were chosen at random, to tell whether errors are dense
     """
 
-    entries: tuple[EntryMeasurement, ...] = ()
+    entries: Entries
     regions: tuple[Region, ...] = ()
     complete: bool = False
     dense: bool = False
@@ -66,14 +66,14 @@ def localise(
     budget: the time there is
     """
     if all(outcome(probe.derivative) != "disagrees" for _, probe in probes):
-        return Localisation(complete=True)
+        return Localisation(Entries.of(claim.analytic.shape, ()), complete=True)
     slopes = QuickSlopes(evaluator, conditions, claim, seed)
     found = Comparisons(evaluator, conditions, claim, budget or Budget())
     search = EntrySearch(slopes, found, probes, np.random.default_rng([seed, *claim.name.encode()]))
     complete = search.run()
     measured = dict(sorted(found.measured.items()))
     return Localisation(
-        entries=tuple(measured.values()),
+        entries=Entries.of(claim.analytic.shape, measured.values()),
         regions=tuple(search.regions),
         complete=complete,
         dense=search.dense,

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from gradcheck.complex_step import Certificate
 from gradcheck.directions import Floats
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries, Mask
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.regions import Region
 from gradcheck.verdict import Judgement, wrong_entries
@@ -34,7 +33,7 @@ class Measured:
 
     claim: Claim
     probes: tuple[ProbeMeasurement, ...]
-    entries: tuple[EntryMeasurement, ...]
+    entries: Entries
     judgement: Judgement
     directions: Sequence[Floats] = ()
     rounding: str = ""
@@ -50,29 +49,28 @@ class Measured:
         return len(self.entries) == self.claim.size
 
     @property
-    def wrong(self) -> npt.NDArray[np.bool_] | None:
+    def wrong(self) -> Mask | None:
         """Mask of the entries that are wrong, None where not all of them are known.
 
         A region too large to compare each of its entries counts as wrong in all of them.
         """
         if not self.is_complete and not self.is_located:
             return None
-        mask = wrong_entries(self.entries, self.claim.analytic.shape)
+        mask = wrong_entries(self.entries)
         for part in self._sampled_regions():
             mask |= part
         # Entries may each hide below their error bars what a probe over all of them saw.
         return mask if mask.any() else None
 
     @property
-    def confirmed(self) -> npt.NDArray[np.bool_] | None:
+    def confirmed(self) -> Mask | None:
         """Mask of the wrong entries where all are known and each was compared by itself."""
         return None if any(True for _ in self._sampled_regions()) else self.wrong
 
-    def _sampled_regions(self) -> Iterator[npt.NDArray[np.bool_]]:
+    def _sampled_regions(self) -> Iterator[Mask]:
         """Yield masks of the regions of which not every entry was compared."""
         compared = np.array(self.claim.scale == 0.0)
-        for entry in self.entries:
-            compared[entry.index] = True
+        compared.flat[self.entries.positions] = True
         for region in self.regions:
             mask = np.zeros(compared.shape, dtype=bool)
             np.moveaxis(mask, region.axis, 0)[list(region.indices)] = True

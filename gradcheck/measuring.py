@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,20 +14,21 @@ from gradcheck.complex_step import certify, complex_step_note, measure_entries_c
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
 from gradcheck.eigen import eigen_directions, eigen_note
 from gradcheck.entries import measure_entries
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries
 from gradcheck.failing import SAMPLED_ENTRIES, chosen_positions, search_failing
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions
+from gradcheck.layered_entries import Layered, layered_entries, layered_numbers
 from gradcheck.measured import Measured
 from gradcheck.noise import Noise, measure_noise
 from gradcheck.pieces import zeros
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, movable
 from gradcheck.probing import Probed, Task, probe_parameter, probe_parameters
-from gradcheck.regions import Region
+from gradcheck.regions import Region, slice_of
 from gradcheck.rounding import Rounding, known_rounding, moves_by_rounding, unit_of
 from gradcheck.second_look import without_rounding
-from gradcheck.verdict import judge, outcome, required_resolution_for
+from gradcheck.verdict import judge, outcome, required_resolution_for, which
 
 # A loss that moves by itself by more of its deviations than these spoils what was measured of it.
 DRIFT_DEVIATIONS = 6.0
@@ -46,6 +47,7 @@ class Measurements:
     effect: largest norm of gradient times scale among the parameters
     notes: remarks for the report
     drift: how far the loss was in the end from where it was before, at the same parameters
+    partial_evaluations: calls of the layers' own functions
     """
 
     parameters: dict[str, Measured]
@@ -53,6 +55,7 @@ class Measurements:
     effect: float
     notes: tuple[str, ...] = ()
     drift: float = 0.0
+    partial_evaluations: int = 0
 
 
 def measure_parameters(task: Task, flight: Preflight) -> Measurements:
@@ -72,7 +75,7 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     effect = max(effects, default=0.0)
     if effect == 0.0 and evaluator.bounds.lower:
         effect = effect_elsewhere(evaluator, scales)
-    measured = _all_measured(task, noise, claims, effect, doubled)
+    measured, layered = _all_measured(task, noise, claims, effect, doubled)
     before = noise.value if doubled else flight.values[0]
     after = before if task.budget.is_spent() else evaluator.loss()
     drift = abs(float(after - before))
@@ -80,24 +83,34 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     if not is_noise and any(found.judgement.verdict == "fail" for found in measured.values()):
         # What the loss does by itself looks like a wrong gradient, unless it counts as noise.
         noise = replace(noise, value=after, deviation=drift)
-        measured = _all_measured(task, noise, claims, effect, doubled)
-    return Measurements(measured, noise, effect, _notes(task, measured), drift)
+        measured, layered = _all_measured(task, noise, claims, effect, doubled)
+    notes, partial = _notes(task, measured), 0
+    if layered is not None:
+        notes, partial = (*notes, layered.note), layered.numbers.partial_evaluations
+    return Measurements(measured, noise, effect, notes, drift, partial)
 
 
 def _all_measured(
     task: Task, noise: Noise, claims: Mapping[str, Claim], effect: float, doubled: bool
-) -> dict[str, Measured]:
+) -> tuple[dict[str, Measured], Layered | None]:
     """Measure all claims, each along its directions first: where time runs out, that says most.
 
     Parameters
     ----------
     doubled: whether the loss is evaluated in float64 though its parameters are not
+
+    Returns
+    -------
+    what was measured, by parameter name, and what the layers said, if anything
     """
     conditions = noise.conditions(task.plan.comparisons)
     probed = probe_parameters(task, conditions, claims)
-    measured = {name: _measure(task, conditions, probed[name], effect) for name in claims}
-    measure = partial(_measured_alone, task, conditions, effect)
-    return without_rounding(task.evaluator, measured, effect, measure, doubled)
+    layered = None
+    if task.plan.layered and probed and not task.budget.is_spent():
+        layered = layered_numbers(task, probed, float(noise.value))
+    measured = {name: _measure(task, conditions, probed[name], effect, layered) for name in claims}
+    measure = partial(_measured_alone, task, conditions, effect, layered)
+    return without_rounding(task.evaluator, measured, effect, measure, doubled), layered
 
 
 def _scales(task: Task, flight: Preflight) -> dict[str, Floats]:
@@ -146,14 +159,36 @@ def _claims(
     return claims
 
 
-def _measure(task: Task, conditions: Conditions, probed: Probed, effect: float) -> Measured:
+def _measure(
+    task: Task,
+    conditions: Conditions,
+    probed: Probed,
+    effect: float,
+    layered: Layered | None,
+) -> Measured:
     """Compare the entries of a parameter as far as the plan, or its failure, asks, and judge it."""
+    claim, probes = probed.claim, probed.probes
+    if layered is not None and claim.name in layered.names:
+        is_failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
+        entries = layered_entries(task, conditions, claim, layered, is_failing)
+        if entries is not None:
+            judgement = judge(probes, entries, claim, effect)
+            planned = len(probed.directions), len(entries)
+            return Measured(claim, probes, entries, judgement, probed.along, planned=planned)
+    return _measured_as_black_box(task, conditions, probed, effect)
+
+
+def _measured_as_black_box(
+    task: Task, conditions: Conditions, probed: Probed, effect: float
+) -> Measured:
+    """Compare the entries of a parameter by the whole loss, as far as is asked, and judge it."""
     evaluator, claim, probes = task.evaluator, probed.claim, probed.probes
     directions = len(probed.directions)
     if len(probes) < task.plan.probes:
-        judgement = judge(probes, (), claim, effect, "probes")
+        entries = Entries.of(claim.analytic.shape, ())
+        judgement = judge(probes, entries, claim, effect, "probes")
         return Measured(
-            *(claim, probes, (), judgement, probed.along),
+            *(claim, probes, entries, judgement, probed.along),
             out_of_time=True,
             planned=(directions, 0),
         )
@@ -187,9 +222,11 @@ def _measure(task: Task, conditions: Conditions, probed: Probed, effect: float) 
     )
 
 
-def _measured_alone(task: Task, conditions: Conditions, effect: float, claim: Claim) -> Measured:
+def _measured_alone(
+    task: Task, conditions: Conditions, effect: float, layered: Layered | None, claim: Claim
+) -> Measured:
     """Return all that is found out about one claim."""
-    return _measure(task, conditions, probe_parameter(task, conditions, claim), effect)
+    return _measure(task, conditions, probe_parameter(task, conditions, claim), effect, layered)
 
 
 def _searched(task: Task, conditions: Conditions, probed: Probed, effect: float) -> Measured:
@@ -213,12 +250,10 @@ def _searched(task: Task, conditions: Conditions, probed: Probed, effect: float)
     )
 
 
-def _is_wrong(region: Region, entries: Sequence[EntryMeasurement]) -> bool:
+def _is_wrong(region: Region, entries: Entries) -> bool:
     """Return whether an entry of a region is wrong, and not only at its kink."""
-    return any(
-        outcome(entry.derivative) == "disagrees" and entry.index[region.axis] in region.indices
-        for entry in entries
-    )
+    wrong = entries.positions[which(entries, "disagrees")]
+    return slice_of(region, wrong, entries.shape).size > 0
 
 
 def _eigen(task: Task, claims: Mapping[str, Claim]) -> dict[str, tuple[Floats, ...]]:
@@ -233,7 +268,6 @@ def _notes(task: Task, measured: Mapping[str, Measured]) -> tuple[str, ...]:
         notes.append(eigen_note(task.eigen))
     certificates = [found.certificate for found in measured.values() if found.certificate]
     if certificates:
-        slopes = [probe.derivative for found in measured.values() for probe in found.probes]
-        slopes += [entry.derivative for found in measured.values() for entry in found.entries]
-        notes.append(complex_step_note(certificates, slopes))
+        entries = [found.entries for found in measured.values()]
+        notes.append(complex_step_note(certificates, entries))
     return tuple(notes)

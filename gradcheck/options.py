@@ -6,16 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from typing import Any, Literal, TypedDict, TypeVar, get_args
+from typing import Any, TypedDict, TypeVar
 
+from gradcheck.choices import DIRECTIONS, EFFORTS, METHODS, Directions, Effort, Method
 from gradcheck.suggestions import did_you_mean
-
-Effort = Literal["quick", "auto", "exhaustive"]
-Method = Literal["auto", "complex"]
-Directions = Literal["random", "eigen"]
-EFFORTS: tuple[str, ...] = get_args(Effort)
-METHODS: tuple[str, ...] = get_args(Method)
-DIRECTIONS: tuple[str, ...] = get_args(Directions)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

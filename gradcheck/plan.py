@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gradcheck.options import Effort
+from gradcheck.choices import Effort
 
 # Two directions: an error set that cancels in one is still seen by the other.
 PROBES = 2

@@ -8,11 +8,11 @@ from functools import partial
 from typing import overload
 
 from gradcheck.budget import Budget
+from gradcheck.choices import Directions, Method
 from gradcheck.directions import Floats, random_direction
 from gradcheck.eigen import of_usual_size
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
-from gradcheck.options import Directions, Method
 from gradcheck.plan import Plan
 from gradcheck.probes import Claim, ProbeMeasurement, fitting, measure_probe
 from gradcheck.shared_probes import measure_together

@@ -5,7 +5,6 @@ A verdict is never stored on a whole: layers and reports derive theirs from thei
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -276,6 +275,8 @@ class GradientReport:
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the report as a JSON document."""
+        import json
+
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
     @classmethod
@@ -294,6 +295,8 @@ class GradientReport:
     @classmethod
     def from_json(cls, text: str) -> GradientReport:
         """Return the report that `to_json` was called on."""
+        import json
+
         return cls.from_dict(json.loads(text))
 
 

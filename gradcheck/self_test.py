@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 
 from gradcheck.checking import check
+from gradcheck.choices import Effort
 from gradcheck.directions import norm
 from gradcheck.execution import Array
-from gradcheck.options import Effort
 from gradcheck.parameters import flatten, rebuilder, select_names
 from gradcheck.planted_faults import FAULTS, Fault, SpoiltGradient, round_to_float32
 from gradcheck.problem import Problem

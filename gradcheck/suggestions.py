@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher, get_close_matches
 from itertools import takewhile
 
 CANDIDATES = 5
@@ -11,6 +10,8 @@ CANDIDATES = 5
 
 def did_you_mean(typed: object, known: Iterable[str]) -> str | None:
     """Return "did you mean 'W1'?" for the nearest known name, None if none is near."""
+    from difflib import SequenceMatcher, get_close_matches
+
     by_folded = {name.casefold(): name for name in known}
     word = str(typed).casefold()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -180,6 +179,8 @@ def _file(source: str, folder: Path) -> ModuleType:
 
 
 def _nearby_file(source: str, path: Path, folder: Path) -> str | None:
+    from difflib import get_close_matches
+
     dotted = Path(*Path(source).stem.split(".")).with_suffix(".py")
     if dotted != Path(source) and (folder / dotted).is_file():
         return f"{dotted} exists; try that"

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from gradcheck.budget import OUT_OF_TIME
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import SMALLEST_MAGNITUDE, chance_of_hiding, norm
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries, Mask
 from gradcheck.probes import JITTER_MULTIPLE, ROUNDING_MULTIPLE, Claim, ProbeMeasurement
 from gradcheck.report import Verdict
 
@@ -94,6 +93,21 @@ def outcome(derivative: LineDerivative) -> Outcome:
     return "agrees" if abs(discrepancy) <= reach else "disagrees"
 
 
+def which(entries: Entries, said: Outcome) -> Mask:
+    """Return which of the entries have this outcome, in their order."""
+    off = np.abs(entries.discrepancy)
+    # Compared this way round, a NaN does not agree.
+    within, undecided = off <= entries.error_bar, ~np.isfinite(off)
+    mask = {
+        "agrees": within & ~undecided,
+        "disagrees": ~within & ~undecided,
+        "undecided": undecided,
+    }[said]
+    for place, entry in entries.special.items():
+        mask[place] = outcome(entry.derivative) == said
+    return mask
+
+
 def decisive(derivative: LineDerivative) -> LineDerivative:
     """Return what a comparison is judged by: the look beside a kink where that counts."""
     return derivative.beside or derivative
@@ -139,7 +153,7 @@ def are_coarse(probes: Sequence[ProbeMeasurement], claim: Claim) -> bool:
 
 def judge(
     probes: Sequence[ProbeMeasurement],
-    entries: Sequence[EntryMeasurement],
+    entries: Entries,
     claim: Claim,
     largest_effect: float,
     unfinished: Unfinished = "",
@@ -150,7 +164,7 @@ def judge(
 
     Parameters
     ----------
-    probes, entries: its measurements; no entries where it was not swept
+    probes, entries: its measurements; no entries where none were compared
     claim: its analytic gradient and the resolution that a pass has to reach
     largest_effect: largest norm of gradient times scale among all parameters, to judge zeros by
     unfinished: what the time ran out before
@@ -164,15 +178,15 @@ def judge(
 
 def _judged(
     probes: Sequence[ProbeMeasurement],
-    entries: Sequence[EntryMeasurement],
+    entries: Entries,
     claim: Claim,
     largest_effect: float,
     unfinished: Unfinished,
 ) -> Judgement:
     required = claim.required
-    derivatives = [*(p.derivative for p in probes), *(e.derivative for e in entries)]
-    kinks = sum(is_at_kink(derivative) for derivative in derivatives)
-    limit = "jitter" if claim.jitter.any() else _limit(list(map(decisive, derivatives)), required)
+    kinks = sum(is_at_kink(probe.derivative) for probe in probes)
+    kinks += int(np.count_nonzero(entries.special_where(is_at_kink)))
+    limit = "jitter" if claim.jitter.any() else _limit(probes, entries, required)
     limit = "time" if unfinished else limit
     complete = len(entries) == claim.size
     resolution = _entries_resolution(entries) if complete else _probes_resolution(probes)
@@ -188,10 +202,8 @@ def _judged(
     return Judgement("inconclusive", REASONS[limit], limit, resolution, all_zero=False, kinks=kinks)
 
 
-def _any_disagrees(
-    probes: Sequence[ProbeMeasurement], entries: Sequence[EntryMeasurement], claim: Claim
-) -> bool:
-    if any(outcome(entry.derivative) == "disagrees" for entry in entries):
+def _any_disagrees(probes: Sequence[ProbeMeasurement], entries: Entries, claim: Claim) -> bool:
+    if which(entries, "disagrees").any():
         return True
     if len(entries) == claim.size:
         # All there is has been compared. A direction mixes entries: at a kink each of them may
@@ -206,9 +218,7 @@ def _any_disagrees(
     return bool(disagreeing) and not _is_diffuse(disagreeing, entries, claim)
 
 
-def _is_diffuse(
-    disagreeing: Sequence[ProbeMeasurement], entries: Sequence[EntryMeasurement], claim: Claim
-) -> bool:
+def _is_diffuse(disagreeing: Sequence[ProbeMeasurement], entries: Entries, claim: Claim) -> bool:
     """Return whether a slight discrepancy is spread over all entries: inexact, but no mistake.
 
     A converged iteration is a little off everywhere, so that sampled entries show it; a wrong
@@ -217,24 +227,22 @@ def _is_diffuse(
     largest = max(abs(probe.derivative.discrepancy) for probe in disagreeing)
     if not entries or largest > claim.negligible * min(probe.typical for probe in disagreeing):
         return False
-    scales = np.array([claim.scale[entry.index] for entry in entries])
-    seen = [decisive(entry.derivative) for entry in entries]
-    off = np.array([derivative.discrepancy for derivative in seen]) * scales
-    noise = np.array([derivative.error_bar for derivative in seen]) * scales
+    seen, scales = _decisive(entries), entries.taken_from(claim.scale)
+    off, noise = seen.discrepancy * scales, seen.error_bar * scales
     share = DIFFUSE * largest / math.sqrt(claim.size)
     root = math.sqrt(len(entries))
     # Where entries cannot show that little, nobody is accused for it either.
     return norm(off) / root >= share or norm(noise) / root >= JITTER_MULTIPLE * share
 
 
-def _entries_resolution(entries: Sequence[EntryMeasurement]) -> float | None:
-    smooth = [m for m in entries if not is_subgradient(m.derivative)]
+def _entries_resolution(entries: Entries) -> float | None:
+    smooth = entries.chosen(~entries.special_where(is_subgradient))
     if not smooth:
         return None
-    bars = np.array([_usable_bar(m.derivative) for m in smooth])
-    analytic = np.array([m.analytic for m in smooth])
-    numerical = np.array([decisive(m.derivative).value for m in smooth])
-    return _ratio(norm(bars), max(norm(analytic), norm(numerical[np.isfinite(numerical)])))
+    seen = _decisive(smooth)
+    bars = np.where(which(smooth, "undecided"), math.inf, seen.error_bar)
+    numerical = seen.value[np.isfinite(seen.value)]
+    return _ratio(norm(bars), max(norm(seen.analytic), norm(numerical)))
 
 
 def _probes_resolution(probes: Sequence[ProbeMeasurement]) -> float | None:
@@ -264,37 +272,43 @@ def _miss_chance(probes: Sequence[ProbeMeasurement], claim: Claim) -> float | No
     return math.prod(chances) if chances else None
 
 
-def _usable_bar(derivative: LineDerivative) -> float:
-    return math.inf if outcome(derivative) == "undecided" else decisive(derivative).error_bar
+def _decisive(entries: Entries) -> Entries:
+    """Return what each entry is judged by, as `decisive` does."""
+    looked = {n: entry.derivative.beside for n, entry in entries.special.items()}
+    return entries.with_special({n: beside for n, beside in looked.items() if beside is not None})
 
 
 def _both_zero(
-    probes: Sequence[ProbeMeasurement],
-    entries: Sequence[EntryMeasurement],
-    claim: Claim,
-    negligible: float,
+    probes: Sequence[ProbeMeasurement], entries: Entries, claim: Claim, negligible: float
 ) -> bool:
     """Return whether the gradient is zero within rounding and the loss was seen not to move."""
     if np.any(np.abs(claim.analytic) > ROUNDING_MULTIPLE * claim.rounding):
         return False
     # In units of the loss: a probe's direction has the scales in it, an entry's has not.
-    measured = [(probe.derivative, 1.0) for probe in probes]
-    measured += [(entry.derivative, float(claim.scale[entry.index])) for entry in entries]
-    return bool(measured) and all(
-        outcome(derivative) == "agrees"
-        and derivative.smoothness in ("smooth", "noisy")
-        and (derivative.value == 0.0 or derivative.error_bar * scale <= negligible)
-        for derivative, scale in measured
+    bars = entries.error_bar * entries.taken_from(claim.scale)
+    is_still = which(entries, "agrees") & ((entries.value == 0.0) | (bars <= negligible))
+    is_still &= ~entries.special_where(_has_no_slope)
+    return bool(len(probes) + len(entries) and is_still.all()) and all(
+        outcome(found) == "agrees"
+        and not _has_no_slope(found)
+        and (found.value == 0.0 or found.error_bar <= negligible)
+        for found in (probe.derivative for probe in probes)
     )
 
 
-def _limit(derivatives: Sequence[LineDerivative], required: float) -> str:
+def _has_no_slope(derivative: LineDerivative) -> bool:
+    """Return whether there is none, at a kink, or none was made out."""
+    return derivative.smoothness not in ("smooth", "noisy")
+
+
+def _limit(probes: Sequence[ProbeMeasurement], entries: Entries, required: float) -> str:
     """Return what widened most of the bars that are too wide."""
-    wide = [
-        derivative.limit
-        for derivative in derivatives
-        if not derivative.error_bar <= required * abs(derivative.value)
-    ]
+    along = [decisive(probe.derivative) for probe in probes]
+    wide = [each.limit for each in along if not each.error_bar <= required * abs(each.value)]
+    seen = _decisive(entries)
+    places = np.flatnonzero(~(seen.error_bar <= required * np.abs(seen.value))).tolist()
+    special = {place: entry.derivative.limit for place, entry in seen.special.items()}
+    wide += [special.get(place, "precision") for place in places]
     return Counter(wide).most_common(1)[0][0] if wide else "precision"
 
 
@@ -304,11 +318,8 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole
 
 
-def wrong_entries(
-    entries: Sequence[EntryMeasurement], shape: tuple[int, ...]
-) -> npt.NDArray[np.bool_]:
-    """Return the mask of entries whose comparison disagrees."""
-    mask = np.zeros(shape, dtype=bool)
-    for entry in entries:
-        mask[entry.index] = outcome(entry.derivative) == "disagrees"
+def wrong_entries(entries: Entries) -> Mask:
+    """Return the mask, in the parameter's shape, of entries whose comparison disagrees."""
+    mask = np.zeros(entries.shape, dtype=bool)
+    mask.flat[entries.positions] = which(entries, "disagrees")
     return mask

@@ -112,11 +112,15 @@ class Dense:
             z = z + parameters["bias"]  # (batch, fan_out) + (fan_out,)
         return z
 
+    def activate(self, preactivation: Array) -> Array:
+        """Return the outputs a = f(z), entry by entry."""
+        return self.activation.function(preactivation)  # (batch, fan_out)
+
     def forward(self, parameters: LayerParameters, inputs: Array) -> tuple[Array, DenseCache]:
         """Return the outputs f(z), and what the backward pass will need."""
         z = self.preactivation(parameters, inputs)  # (batch, fan_out)
         cache = DenseCache(inputs, parameters["weight"], z)
-        return self.activation.function(z), cache
+        return self.activate(z), cache
 
     def delta(self, cache: DenseCache, upstream: Array) -> Array:
         """Return delta = dL/dz from the upstream dL/da.

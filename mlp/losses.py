@@ -22,16 +22,25 @@ class Loss:
     name: what messages call it.
     value: L(outputs, targets), a scalar.
     gradient: dL/dy as a function of (outputs, targets); (batch, outputs).
+    per_sample: the loss l_n of every row by itself, of which L is the sum or the mean, as a
+        function of (outputs, targets); (batch,). None where rows have no losses of their own.
     """
 
     name: str
     value: Callable[[Array, Array], Scalar]
     gradient: Callable[[Array, Array], Array]
+    per_sample: Callable[[Array, Array], Array] | None = None
+
+
+def half_squared_norms(outputs: Array, targets: Array) -> Array:
+    """Return l_n = 1/2 |y_n - t_n|**2 of every row n; (batch,)."""
+    norms: Array = np.sum((outputs - targets) ** 2, axis=1)  # (batch,)
+    return norms / 2
 
 
 def half_mean_squared_norm_value(outputs: Array, targets: Array) -> Scalar:
-    """Return L = 1/N sum_n 1/2 |y_n - t_n|**2, the mean over the rows n."""
-    loss: Scalar = np.mean(np.sum((outputs - targets) ** 2, axis=1) / 2)
+    """Return L = 1/N sum_n l_n, the mean of l_n = 1/2 |y_n - t_n|**2 over the rows n."""
+    loss: Scalar = np.mean(half_squared_norms(outputs, targets))
     return loss
 
 
@@ -39,6 +48,12 @@ def half_mean_squared_norm_gradient(outputs: Array, targets: Array) -> Array:
     """Return dL/dy_nk = (y_nk - t_nk) / N; the 1/2 cancels the 2 of the square."""
     batch = len(outputs)
     return (outputs - targets) / batch
+
+
+def sums_of_squares(outputs: Array, targets: Array) -> Array:
+    """Return l_n = sum_k (y_nk - t_nk)**2 of every row n; (batch,)."""
+    sums: Array = np.sum((outputs - targets) ** 2, axis=1)
+    return sums
 
 
 def sum_of_squares_value(outputs: Array, targets: Array) -> Scalar:
@@ -50,6 +65,12 @@ def sum_of_squares_value(outputs: Array, targets: Array) -> Scalar:
 def sum_of_squares_gradient(outputs: Array, targets: Array) -> Array:
     """Return dL/dy_nk = 2 (y_nk - t_nk)."""
     return 2 * (outputs - targets)
+
+
+def mean_squares(outputs: Array, targets: Array) -> Array:
+    """Return l_n = 1/K sum_k (y_nk - t_nk)**2 of every row n; (batch,)."""
+    means: Array = np.mean((outputs - targets) ** 2, axis=1)
+    return means
 
 
 def mean_squared_error_value(outputs: Array, targets: Array) -> Scalar:
@@ -74,9 +95,15 @@ def log_softmax(outputs: Array) -> Array:
     return logarithms
 
 
+def cross_entropies(outputs: Array, targets: Array) -> Array:
+    """Return l_n = -sum_k t_nk log p_nk of every row n, for logits y; (batch,)."""
+    sums: Array = np.sum(targets * log_softmax(outputs), axis=1)  # (batch,)
+    return -sums
+
+
 def softmax_cross_entropy_value(outputs: Array, targets: Array) -> Scalar:
-    """Return L = -1/N sum_nk t_nk log p_nk for logits y and one-hot rows t."""
-    loss: Scalar = -np.mean(np.sum(targets * log_softmax(outputs), axis=1))
+    """Return L = 1/N sum_n l_n, l_n = -sum_k t_nk log p_nk, for logits y and one-hot rows t."""
+    loss: Scalar = np.mean(cross_entropies(outputs, targets))
     return loss
 
 
@@ -96,12 +123,20 @@ def softmax_cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
 
 
 half_mean_squared_norm = Loss(
-    "half_mean_squared_norm", half_mean_squared_norm_value, half_mean_squared_norm_gradient
+    "half_mean_squared_norm",
+    half_mean_squared_norm_value,
+    half_mean_squared_norm_gradient,
+    half_squared_norms,
 )
-sum_of_squares = Loss("sum_of_squares", sum_of_squares_value, sum_of_squares_gradient)
+sum_of_squares = Loss(
+    "sum_of_squares", sum_of_squares_value, sum_of_squares_gradient, sums_of_squares
+)
 mean_squared_error = Loss(
-    "mean_squared_error", mean_squared_error_value, mean_squared_error_gradient
+    "mean_squared_error", mean_squared_error_value, mean_squared_error_gradient, mean_squares
 )
 softmax_cross_entropy = Loss(
-    "softmax_cross_entropy", softmax_cross_entropy_value, softmax_cross_entropy_gradient
+    "softmax_cross_entropy",
+    softmax_cross_entropy_value,
+    softmax_cross_entropy_gradient,
+    cross_entropies,
 )

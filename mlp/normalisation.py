@@ -145,12 +145,16 @@ class BatchNorm:
         """Return y = gamma u + beta, (batch, features)."""
         return normalise(parameters, inputs, BATCH_AXIS).outputs
 
+    def activate(self, preactivation: Array) -> Array:
+        """Return the outputs f(y), entry by entry."""
+        return self.activation.function(preactivation)  # (batch, features)
+
     def forward(
         self, parameters: LayerParameters, inputs: Array
     ) -> tuple[Array, NormalisationCache]:
         """Return the outputs f(y), and what the backward pass will need."""
         cache = normalise(parameters, inputs, BATCH_AXIS)
-        return self.activation.function(cache.outputs), cache  # (batch, features)
+        return self.activate(cache.outputs), cache  # (batch, features)
 
     def backward(self, cache: NormalisationCache, upstream: Array) -> tuple[Array, LayerParameters]:
         """Return dL/dx and the gradients of the parameters, from the upstream dL/da.

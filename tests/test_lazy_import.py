@@ -1,17 +1,25 @@
 """What is loaded when: seen from a fresh process each time."""
 
-import json
 import subprocess
 import sys
 
 import pytest
 
 HEAVY = {"numpy", "rich", "pytest", "_pytest", "mlp"}
+# Of the standard library, what takes about as long to load as the help takes to print.
+HEAVY_FOR_HELP = {"dataclasses", "inspect", "ast", "difflib", "tomllib", "traceback", "json"}
+# Of a check, what only a gradient that is wrong, or a command that cannot run, has a use for.
+NEEDED_BY_FAILURES = {
+    *("gradcheck.diagnosing", "gradcheck.diagnosis.diagnose", "gradcheck.diagnosis.causes"),
+    *("gradcheck.cli.failures", "gradcheck.rendering.causes", "gradcheck.rendering.wrong_map"),
+    # Of the standard library; importlib.metadata is loaded by its invalidate_caches too.
+    *("traceback", "difflib", "tomllib", "json", "shlex", "importlib.metadata"),
+}
 
 
-def loaded_after(code, *options, cwd=None):
-    """Return the top-level modules that a fresh interpreter has loaded after running `code`."""
-    script = f"{code}\nimport sys, json\nsys.stderr.write(json.dumps(sorted(sys.modules)))\n"
+def modules_after(code, *options, cwd=None):
+    """Return the modules that a fresh interpreter has loaded after running `code`."""
+    script = f"{code}\nimport sys\nsys.stderr.write(' '.join(sys.modules))\n"
     done = subprocess.run(
         [sys.executable, "-W", "error", *options, "-c", script],
         cwd=cwd,
@@ -19,7 +27,12 @@ def loaded_after(code, *options, cwd=None):
         text=True,
         check=True,
     )
-    return {name.partition(".")[0] for name in json.loads(done.stderr)}
+    return set(done.stderr.split())
+
+
+def loaded_after(code, *options, cwd=None):
+    """Return the top-level modules that a fresh interpreter has loaded after running `code`."""
+    return {name.partition(".")[0] for name in modules_after(code, *options, cwd=cwd)}
 
 
 def test_a_heavy_import_would_be_noticed():
@@ -57,7 +70,14 @@ def test_the_message_of_an_assertion_needs_no_rich():
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_help_is_printed_without_anything_heavy(option):
     code = f"from gradcheck.cli import main\nassert main([{option!r}]) == 0"
-    assert not loaded_after(code) & HEAVY
+    loaded = modules_after(code)
+    assert not {name.partition(".")[0] for name in loaded} & (HEAVY | HEAVY_FOR_HELP)
+    ours = {name for name in loaded if name.startswith("gradcheck.")}
+    assert ours == {
+        *("gradcheck.cli", "gradcheck.cli.command", "gradcheck.cli.parser"),
+        *("gradcheck.cli.exits", "gradcheck.cli.messages"),
+        *("gradcheck.choices", "gradcheck.suggestions"),
+    }
 
 
 def test_a_finding_is_explained_without_anything_heavy():
@@ -88,6 +108,31 @@ def test_the_help_of_the_command_names_its_options():
     assert done.stdout.startswith("usage: gradcheck")
     assert "--effort" in done.stdout
     assert done.stderr == ""
+
+
+def test_checking_the_reference_loads_nothing_that_only_a_failure_needs(tmp_path):
+    code = (
+        "import contextlib, io\n"
+        "from gradcheck.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()) as printed:\n"
+        "    assert main([]) == 0\n"
+        "assert 'PASS' in printed.getvalue()\n"
+    )
+    loaded = modules_after(code, cwd=tmp_path)
+    assert {"numpy", "rich", "mlp.problems", "gradcheck.checking"} <= loaded
+    libraries = modules_after("import numpy, numpy.random, rich.console, rich.table")
+    assert (loaded - libraries) & NEEDED_BY_FAILURES == set()
+
+
+def test_reading_arrays_loads_no_masked_ones():
+    code = (
+        "import numpy as np, sys\n"
+        "from gradcheck.leaves import usable_array\n"
+        "assert usable_array('x', np.array([1.0, 2.0]), live=True) is not None\n"
+        "assert usable_array('y', [1.0, 2.0], live=False) is not None\n"
+    )
+    # Older versions of numpy load them with themselves.
+    assert modules_after(code) & {"numpy.ma"} == modules_after("import numpy") & {"numpy.ma"}
 
 
 def test_a_name_is_loaded_on_first_use_and_kept():

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gradcheck.cli import exits, failures
-from gradcheck.cli.parser import Options, UsageError, parse, settle
-from gradcheck.configuration import Configuration, ConfigurationError, load_configuration
+from gradcheck.cli import exits, messages
+from gradcheck.cli.parser import UsageError, parse
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from gradcheck.cli.options import Options
     from gradcheck.cli.running import Outcome
 
 
@@ -24,18 +26,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         return _command(argv)
-    except (UsageError, ConfigurationError) as error:
-        failures.say(str(error), tip=getattr(error, "tip", None))
+    except UsageError as error:
+        messages.say(error.message, tip=error.tip)
         return exits.COULD_NOT_RUN
     except KeyboardInterrupt:
-        failures.tell("interrupted")
+        messages.tell("interrupted")
         return exits.INTERRUPTED
     except BrokenPipeError:
         _discard_output()
         return exits.INTERRUPTED
     except OSError as error:  # standard output cannot be written to: a full disk
         _discard_output()
-        failures.say(f"cannot write the report: {error.strerror}")
+        messages.say(f"cannot write the report: {error.strerror}")
         return exits.COULD_NOT_RUN
 
 
@@ -48,16 +50,28 @@ def _command(argv: Sequence[str] | None) -> int:
     if typed.listing:
         from gradcheck.cli.listing import list_targets
 
-        return list_targets(settle(typed, Configuration()))
+        return list_targets(_settled(typed))
     if typed.explaining:
         from gradcheck.cli.explaining import explain
 
-        return explain(settle(typed, Configuration()))
+        return explain(_settled(typed))
     if typed.self_testing:
         from gradcheck.cli.self_testing import run_and_print
 
-        return run_and_print(settle(typed, Configuration()))
-    return _check(settle(typed, load_configuration()))
+        return run_and_print(_settled(typed))
+    return _check(_settled(typed, is_configurable=True))
+
+
+def _settled(typed: Namespace, *, is_configurable: bool = False) -> Options:
+    """Return the options, those of the project's configuration among them where it has a say."""
+    # Not before --help is printed, which has no use for them.
+    from gradcheck.cli.options import settle
+    from gradcheck.configuration import Configuration, ConfigurationError, load_configuration
+
+    try:
+        return settle(typed, load_configuration() if is_configurable else Configuration())
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from error
 
 
 def _check(options: Options) -> int:
@@ -67,7 +81,7 @@ def _check(options: Options) -> int:
     output.check_writable(options.output)
     outcomes = run(options)
     if options.format != "text" and not options.targets:
-        failures.tell(formats.NO_TARGET)
+        messages.tell(formats.NO_TARGET)
     text = formats.RENDERERS[options.format](
         outcomes, options, output.layout_stream(options.output)
     )
@@ -84,7 +98,7 @@ def _tell_verdicts(outcomes: Sequence[Outcome]) -> None:
 
     for outcome in outcomes:
         if outcome.report is not None:
-            failures.tell(render_verdict(outcome.report))
+            messages.tell(render_verdict(outcome.report))
 
 
 def _discard_output() -> None:

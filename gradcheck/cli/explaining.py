@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gradcheck.cli import exits, output
-from gradcheck.cli.parser import Options, UsageError
+from gradcheck.cli.options import Options
+from gradcheck.cli.parser import UsageError
 from gradcheck.diagnosis import catalogue
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import linecache
 import os
-import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from gradcheck.targets import TargetError
+from gradcheck.cli.messages import say, tell
+
+if TYPE_CHECKING:
+    from gradcheck.targets import TargetError
 
 PACKAGE = Path(__file__).resolve().parent.parent
 FRAMES = 6
@@ -58,12 +61,6 @@ def users_lines(error: BaseException) -> list[str]:
     return shown + notes
 
 
-def say(message: str, *, tip: str | None = None, lines: list[str] | None = None) -> None:
-    """Print an error to stderr, with where it comes from and what to do about it."""
-    shown = [f"error: {message}", *(lines or []), *([f"  tip: {tip}"] if tip else [])]
-    tell("\n".join(shown))
-
-
 def say_target(error: TargetError) -> None:
     """Print why a target cannot be checked, with the user's lines if their code raised."""
     cause = error.__cause__
@@ -74,11 +71,6 @@ def say_bug(doing: str, error: BaseException) -> None:
     """Print a failure of gradcheck itself, with its traceback."""
     tell("".join(traceback.format_exception(error)).rstrip())
     say(f"{doing} failed inside gradcheck; please report this with the traceback above")
-
-
-def tell(text: str) -> None:
-    """Print to stderr, which can show any text."""
-    print(text, file=sys.stderr)
 
 
 def _frames(trace: TracebackType | None) -> Iterator[tuple[str, int]]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from gradcheck.cli import exits
-from gradcheck.cli.parser import CHECK_OPTIONS, Options
+from gradcheck.cli.options import CHECK_OPTIONS, Options
 from gradcheck.cli.running import Outcome
 
 NO_TARGET = "no target given: checking the built-in example, a 3-4-4-2 backprop network"
@@ -47,6 +45,8 @@ def as_text(outcomes: Sequence[Outcome], options: Options, stream: object) -> st
 
 def as_json(outcomes: Sequence[Outcome], options: Options, stream: object) -> str:
     """Return the report as JSON; several, or one that could not be made, in one document."""
+    import json
+
     reports = [outcome.report for outcome in outcomes if outcome.report is not None]
     errors = [
         {"name": outcome.name, "error": outcome.error}
@@ -79,9 +79,11 @@ RENDERERS: dict[str, Callable[[Sequence[Outcome], Options, object], str]] = {
 
 
 def _rerun(outcome: Outcome, options: Options) -> str | None:
-    """Return the command that checks again what did not pass."""
-    if outcome.report is None:
+    """Return the command that checks again what did not pass; None where all did."""
+    if outcome.report is None or outcome.report.ok:
         return None
+    import shlex
+
     words = ["gradcheck", outcome.name]
     names = [part.name for part in outcome.report.parameters if part.verdict != "pass"]
     checks = {"seed": 0, **options.checks}

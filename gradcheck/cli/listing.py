@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 
-from gradcheck.cli import exits, failures, output
-from gradcheck.cli.parser import Options
+from gradcheck.cli import exits, failures, messages, output
+from gradcheck.cli.options import Options
 from gradcheck.targets import Checkable, TargetError, list_builtin, list_checkable
 
 WIDEST_NAME = 48
@@ -21,7 +21,7 @@ def list_targets(options: Options) -> int:
         here = _found(source, options)
         codes.append(exits.COULD_NOT_RUN if here is None else exits.PASSED)
         if here == []:
-            failures.say(f"no problems in {source!r}")
+            messages.say(f"no problems in {source!r}")
             codes.append(exits.NOTHING_CHECKED)
         found += here or []
     if not options.targets:

@@ -7,7 +7,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
-from gradcheck.cli.failures import tell
+from gradcheck.cli.messages import tell
 from gradcheck.cli.parser import UsageError
 
 STANDARD_OUTPUT = "-"

@@ -1,17 +1,14 @@
-"""The command line: what can be typed, its help, and what comes of it."""
+"""The command line: what can be typed, and its help. Loading it loads nothing of the checker."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from gradcheck import __version__
-from gradcheck.configuration import Configuration
-from gradcheck.options import DIRECTIONS, EFFORTS, METHODS
+from gradcheck.choices import DIRECTIONS, EFFORTS, METHODS
 from gradcheck.suggestions import did_you_mean
 
 FORMATS = ("text", "json", "svg")
@@ -38,13 +35,6 @@ every option under "what to check" and "what decides".
 """
 
 
-# Options of a check that the command and the configuration take.
-CHECK_OPTIONS = (
-    *("only", "exclude", "seed", "effort", "directions", "method"),
-    *("required_resolution", "reseed", "timeout", "budget"),
-)
-
-
 class UsageError(ValueError):
     """A command line that means nothing, with a tip where we can guess what was meant."""
 
@@ -52,31 +42,6 @@ class UsageError(ValueError):
         super().__init__(message)
         self.message = message
         self.tip = tip
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for, on the command line or in the configuration.
-
-    Attributes
-    ----------
-    explaining: codes or names of findings to explain
-    checks: the options of a check, by their names in Python; those left at their defaults are not
-        there
-    """
-
-    targets: tuple[str, ...]
-    folder: Path | None
-    listing: bool
-    self_testing: bool
-    explaining: tuple[str, ...]
-    checks: Mapping[str, Any]
-    allow_inconclusive: bool
-    format: str
-    output: str
-    quiet: bool
-    verbose: bool
-    color: str
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -94,22 +59,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         known = [text for action in parser._actions for text in action.option_strings]
         raise UsageError(f"unknown option {option!r}", did_you_mean(option, known))
     return typed
-
-
-def settle(typed: argparse.Namespace, configured: Configuration) -> Options:
-    """Return the options: the command line first, then the configuration, then the defaults."""
-
-    def first(name: str) -> Any:
-        typed_here = getattr(typed, name)
-        return getattr(configured, name) if typed_here is None else typed_here
-
-    values = {key: value for key, value in vars(typed).items() if key not in CHECK_OPTIONS}
-    values["targets"] = tuple(typed.targets) or configured.targets
-    values["explaining"] = tuple(typed.explaining)
-    values["folder"] = None if typed.targets else configured.folder
-    values["checks"] = {name: first(name) for name in CHECK_OPTIONS if first(name) is not None}
-    values["allow_inconclusive"] = first("allow_inconclusive") or False
-    return Options(**values)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -7,8 +7,8 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from gradcheck.cli import exits, failures
-from gradcheck.cli.parser import Options
+from gradcheck.cli import exits, messages
+from gradcheck.cli.options import Options
 from gradcheck.targets import Target, TargetError, load_builtin, load_targets
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def _loaded(text: str | None, options: Options) -> list[Target] | Outcome:
     try:
         return [load_builtin(EXAMPLE)] if text is None else load_targets(text, options.folder)
     except TargetError as error:
+        from gradcheck.cli import failures
+
         failures.say_target(error)
         return Outcome(text or EXAMPLE, exits.COULD_NOT_RUN, error=error.message)
     except (Exception, SystemExit) as error:
@@ -59,7 +61,7 @@ def _checked(target: Target, options: Options) -> Outcome:
     try:
         report = check(target.problem, name=target.name, **cast("CheckOptions", options.checks))
     except NothingToCheck as error:
-        failures.say(f"nothing to check in {target.name!r}: {error}")
+        messages.say(f"nothing to check in {target.name!r}: {error}")
         return Outcome(target.name, exits.NOTHING_CHECKED, error=str(error))
     except (Exception, SystemExit) as error:
         said = _said(f"checking {target.name!r}", error)
@@ -70,12 +72,14 @@ def _checked(target: Target, options: Options) -> Outcome:
 
 def _said(doing: str, error: BaseException) -> str:
     """Tell the user about an exception, whosever it is, and return the first line of that."""
+    from gradcheck.cli import failures
+
     message = f"{doing} failed: {failures.described(error)}"
     if isinstance(error, SystemExit) or failures.is_users(error):
-        failures.say(message, lines=failures.users_lines(error))
+        messages.say(message, lines=failures.users_lines(error))
     elif failures.is_about_arguments(error):
         message = f"{doing}: {error}"
-        failures.say(message)
+        messages.say(message)
     else:
         failures.say_bug(doing, error)
     return message

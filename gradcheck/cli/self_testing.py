@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from gradcheck import __version__
 from gradcheck.cli import exits, output
-from gradcheck.cli.parser import Options, UsageError
+from gradcheck.cli.options import Options
+from gradcheck.cli.parser import UsageError
 from gradcheck.rendering.wording import plural
 
 if TYPE_CHECKING:

@@ -89,10 +89,9 @@ class AskedLayer:
     def __init__(self, layer: Any, asker: Asker) -> None:
         self._layer, self._asker = layer, asker
         self.name: str = layer.name
-        # As of a layer that has none, None.
-        self.preactivation: Callable[..., Any] | None = None
-        if callable(getattr(layer, "preactivation", None)):
-            self.preactivation = partial(self._ask, "preactivation")
+        self.linear_in: Any = getattr(layer, "linear_in", None)
+        self.preactivation = self._optional("preactivation")
+        self.activate = self._optional("activate")
 
     def forward(self, parameters: Mapping[str, Any], inputs: Any) -> Any:
         """Return what the layer's forward does."""
@@ -101,6 +100,11 @@ class AskedLayer:
     def backward(self, cache: Any, upstream: Any) -> Any:
         """Return what the layer's backward does."""
         return self._ask("backward", cache, upstream)
+
+    def _optional(self, method: str) -> Callable[..., Any] | None:
+        """Return a method that a layer may have, None as of one that has none."""
+        has_it = callable(getattr(self._layer, method, None))
+        return partial(self._ask, method) if has_it else None
 
     def _ask(self, method: str, *given: Any) -> Any:
         what = f"{method} of layer {self.name!r}"
@@ -112,6 +116,10 @@ class AskedLoss:
 
     def __init__(self, loss: Any, asker: Asker) -> None:
         self._loss, self._asker = loss, asker
+        # As of a loss that has none, None.
+        self.per_sample: Callable[[Any, Any], Any] | None = None
+        if callable(getattr(loss, "per_sample", None)):
+            self.per_sample = self._per_sample
 
     def value(self, outputs: Any, targets: Any) -> Any:
         """Return what the loss's value does."""
@@ -121,3 +129,7 @@ class AskedLoss:
         """Return what the loss's gradient does."""
         call = partial(self._loss.gradient, outputs, targets)
         return self._asker.ask(call, "gradient of the loss")
+
+    def _per_sample(self, outputs: Any, targets: Any) -> Any:
+        call = partial(self._loss.per_sample, outputs, targets)
+        return self._asker.ask(call, "per_sample of the loss")

@@ -13,7 +13,7 @@ from gradcheck.directions import Floats
 from gradcheck.measured import Measured
 from gradcheck.probes import Claim
 from gradcheck.problem import Problem
-from gradcheck.verdict import REQUIRED_FLOAT64, is_subgradient, outcome
+from gradcheck.verdict import REQUIRED_FLOAT64, is_subgradient, which
 
 
 def gather(
@@ -78,21 +78,20 @@ def as_computed(claim: Claim) -> Claim:
     return replace(claim, unit=max(claim.unit, float(np.finfo(np.float32).eps)))
 
 
-def _tells_the_truth(derivative: LineDerivative) -> bool:
-    """Return whether the value is what the gradient has to be: at a kink there is none."""
-    is_at_kink = derivative.beside is not None or is_subgradient(derivative)
-    return outcome(derivative) != "undecided" and not is_at_kink
+def _is_at_kink(derivative: LineDerivative) -> bool:
+    """Return whether there is no value that the gradient has to have."""
+    return derivative.beside is not None or is_subgradient(derivative)
 
 
 def _sample(measured: Measured) -> Sample:
-    shape = measured.claim.analytic.shape
-    kept = [entry for entry in measured.entries if _tells_the_truth(entry.derivative)]
-    positions = [int(np.ravel_multi_index(e.index, shape)) if e.index else 0 for e in kept]
-    order = np.argsort(positions)
+    entries = measured.entries
+    tells = ~which(entries, "undecided") & ~entries.special_where(_is_at_kink)
+    kept = entries.chosen(tells)
+    order = np.argsort(kept.positions)
     return Sample(
-        positions=np.array(positions, dtype=int)[order],
-        values=np.array([entry.derivative.value for entry in kept], dtype=float)[order],
-        error_bars=np.array([entry.derivative.error_bar for entry in kept], dtype=float)[order],
+        positions=kept.positions[order],
+        values=kept.value[order],
+        error_bars=kept.error_bar[order],
         size=measured.claim.analytic.size,
         unit=as_computed(measured.claim).unit,
     )

@@ -189,7 +189,7 @@ def linear_part(
     None where it is neither dense nor small.
     """
     z = np.asarray(preactivation(parameters, inputs))
-    for form in _dense_forms(parameters, inputs, z):
+    for form in dense_forms(parameters, inputs, z):
         if _is_formula(form, preactivation, parameters, inputs, generator):
             return form
     entries = inputs.size + sum(array.size for array in parameters.values())
@@ -198,7 +198,8 @@ def linear_part(
     return Jacobians(preactivation, parameters, inputs, differentiator)
 
 
-def _dense_forms(parameters: Mapping[str, Floats], inputs: Floats, z: Floats) -> Iterator[Dense]:
+def dense_forms(parameters: Mapping[str, Floats], inputs: Floats, z: Floats) -> Iterator[Dense]:
+    """Yield every way in which a layer may hold x W + b, by the shapes of its arrays."""
     weights = [name for name, array in parameters.items() if array.ndim == 2]
     if not (inputs.ndim == z.ndim == 2 and len(parameters) <= 2):
         return

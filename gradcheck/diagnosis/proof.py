@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.conclusion import LineDerivative
 from gradcheck.diagnosis.constants import SAME_NUMBER
 from gradcheck.diagnosis.facts import Explanation, Sample
 from gradcheck.diagnosis.gathering import as_computed
 from gradcheck.directions import Floats, norm, random_direction
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.measured import Measured
@@ -26,7 +25,7 @@ from gradcheck.probes import (
     measure_probe,
     slope_round_off,
 )
-from gradcheck.verdict import judge, outcome, probe_resolution
+from gradcheck.verdict import judge, outcome, probe_resolution, which
 
 # Numbers of directions that nothing else is measured along.
 PROOF_DIRECTIONS = (4_000_000, 4_000_001)
@@ -84,12 +83,12 @@ class Proof:
         if not np.all(np.isfinite(repaired)):
             return None
         claim = _repaired(original, repaired, unknown)
-        entries = [_shifted(entry, claim) for entry in measured.entries]
-        outside = [entry for entry in entries if not unknown[entry.index]]
-        if any(outcome(entry.derivative) == "disagrees" for entry in outside):
+        is_inside = measured.entries.taken_from(unknown)
+        outside = _shifted(measured.entries.chosen(~is_inside), claim)
+        if which(outside, "disagrees").any():
             return None
-        inside = [entry for entry in measured.entries if unknown[entry.index]]
-        if unknown.any() and "disagrees" not in [outcome(entry.derivative) for entry in inside]:
+        inside = measured.entries.chosen(is_inside)
+        if unknown.any() and not which(inside, "disagrees").any():
             return None
         if not unknown.any() and not _explains_probes(measured, claim):
             return None
@@ -122,11 +121,10 @@ class Proof:
         error = np.array(claim.analytic - measured.claim.analytic)
         if not explanation.fitted:
             return error
-        kept_back = set(self.kept_back[claim.name].positions.tolist())
-        for entry in measured.entries:
-            is_decided = outcome(entry.derivative) != "undecided"
-            if is_decided and _position(entry, error) not in kept_back:
-                error[entry.index] = 0.0
+        fitted = np.zeros(error.size, dtype=bool)
+        fitted[measured.entries.positions[~which(measured.entries, "undecided")]] = True
+        fitted[self.kept_back[claim.name].positions] = False
+        error[fitted.reshape(error.shape)] = 0.0
         return error
 
 
@@ -146,47 +144,44 @@ def _explains_probes(measured: Measured, claim: Claim) -> bool:
     return True
 
 
-def _stands_out(
-    inside: Sequence[EntryMeasurement], claim: Claim, probes: Sequence[ProbeMeasurement]
-) -> bool:
+def _stands_out(inside: Entries, claim: Claim, probes: Sequence[ProbeMeasurement]) -> bool:
     """Return whether the error of a part is large beside what the rest may be off by."""
-    effect = norm([entry.derivative.discrepancy * claim.scale[entry.index] for entry in inside])
+    effect = norm(inside.discrepancy * inside.taken_from(claim.scale))
     rest = [max(p.derivative.error_bar, abs(p.derivative.discrepancy)) for p in probes]
     return all(left <= LARGEST_REST * effect for left in rest)
 
 
 def _digits(
     error: Floats,
-    entries: Sequence[EntryMeasurement],
+    entries: Entries,
     probes: Sequence[tuple[Floats, ProbeMeasurement]],
     most: float,
 ) -> float:
     """Return how many digits of an error the repair gets right, so many in one number at most."""
-    from_entries = sum(
-        min(most, _digits_of(error[entry.index], entry.derivative))
-        for entry in entries
-        if outcome(entry.derivative) != "undecided"
+    decided = entries.chosen(~which(entries, "undecided"))
+    errors = decided.taken_from(error)
+    of_entries = _digits_of(errors, decided.error_bar, decided.discrepancy, most)
+    seen = [probe.derivative for _, probe in probes]
+    of_probes = _digits_of(
+        np.array([np.vdot(error, along) for along, _ in probes]),
+        np.array([derivative.error_bar for derivative in seen]),
+        np.array([derivative.discrepancy for derivative in seen]),
+        most,
     )
-    from_probes = [
-        min(most, _digits_of(float(np.vdot(error, along)), probe.derivative))
-        for along, probe in probes
-    ]
     if np.count_nonzero(error) > 1:
-        return from_entries + sum(from_probes)
+        return float(of_entries.sum() + of_probes.sum())
     # The direction of a lone entry tells the same again, if more sharply.
-    return max([from_entries, *from_probes])
+    return float(np.max(of_probes, initial=of_entries.sum()))
 
 
-def _position(entry: EntryMeasurement, array: Floats) -> int:
-    return int(np.ravel_multi_index(entry.index, array.shape)) if entry.index else 0
-
-
-def _digits_of(error: float, derivative: LineDerivative) -> float:
-    """Return how many digits of an error are explained, when the discrepancy is left of it."""
-    left = max(derivative.error_bar, abs(derivative.discrepancy))
-    if not math.isfinite(left) or abs(error) <= left:
-        return 0.0
-    return min(MOST_DIGITS_EACH, math.log10(abs(error) / left)) if left else MOST_DIGITS_EACH
+def _digits_of(error: Floats, error_bar: Floats, discrepancy: Floats, most: float) -> Floats:
+    """Return how many digits of errors are explained, when the discrepancies are left of them."""
+    left, size = np.maximum(error_bar, np.abs(discrepancy)), np.abs(error)
+    is_explained = np.isfinite(left) & (size > left)
+    digits = np.zeros(size.shape)
+    with np.errstate(divide="ignore", over="ignore"):  # all digits, where nothing is left
+        digits[is_explained] = np.log10(size[is_explained] / left[is_explained])
+    return np.minimum(digits, most)
 
 
 def _repaired(claim: Claim, repaired: Floats, unknown: npt.NDArray[np.bool_]) -> Claim:
@@ -205,20 +200,29 @@ def _repaired(claim: Claim, repaired: Floats, unknown: npt.NDArray[np.bool_]) ->
     )
 
 
-def _shifted(entry: EntryMeasurement, claim: Claim) -> EntryMeasurement:
-    """Return what the same measurement says about another claim: discrepancies are differences."""
-    derivative = entry.derivative
-    analytic = float(claim.analytic[entry.index])
-    discrepancy = derivative.discrepancy + (entry.analytic - analytic)
+def _shifted(entries: Entries, claim: Claim) -> Entries:
+    """Return what the same measurements say about another claim: discrepancies are differences."""
+    analytic = entries.taken_from(claim.analytic)
+    discrepancy = entries.discrepancy + (entries.analytic - analytic)
     # A derivative is known to so many digits of what it was measured against.
-    largest = SHARED_ROUND_OFF * float(np.max(np.abs(claim.analytic)))
-    size = max(abs(analytic), abs(entry.analytic)) + largest
-    round_off = claim.units * claim.unit * size + float(claim.inexactness[entry.index])
-    negligible = claim.negligible * abs(analytic)
-    bar = derivative.error_bar + round_off
-    bar = max(bar, abs(discrepancy)) if abs(discrepancy) <= negligible else bar
-    # What is seen beside a kink is seen of the gradient there, not of a repaired one.
-    is_right = analytic == entry.analytic and outcome(derivative) == "agrees"
-    beside = derivative.beside if is_right else None
-    shifted = replace(derivative, discrepancy=discrepancy, error_bar=bar, beside=beside)
-    return EntryMeasurement(entry.index, analytic, shifted)
+    largest = SHARED_ROUND_OFF * float(np.max(np.abs(claim.analytic), initial=0.0))
+    size = np.maximum(np.abs(analytic), np.abs(entries.analytic)) + largest
+    round_off = claim.units * claim.unit * size + entries.taken_from(claim.inexactness)
+    bar = entries.error_bar + round_off
+    is_negligible = np.abs(discrepancy) <= claim.negligible * np.abs(analytic)
+    bar = np.where(is_negligible, np.maximum(bar, np.abs(discrepancy)), bar)
+    special = {}
+    for place, entry in entries.special.items():
+        found = entry.derivative
+        # What is seen beside a kink is seen of the gradient there, not of a repaired one.
+        is_right = analytic[place] == entry.analytic and outcome(found) == "agrees"
+        shifted = replace(
+            found,
+            discrepancy=float(discrepancy[place]),
+            error_bar=float(bar[place]),
+            beside=found.beside if is_right else None,
+        )
+        special[place] = replace(entry, analytic=float(analytic[place]), derivative=shifted)
+    return replace(
+        entries, analytic=analytic, error_bar=bar, discrepancy=discrepancy, special=special
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 
 import numpy as np
+import numpy.typing as npt
 
 from gradcheck.diagnosis.causes import PERMUTATION, TRANSPOSED, WRONG_MEMORY_ORDER
 from gradcheck.diagnosis.codes import Code
@@ -21,6 +22,8 @@ MOST_AXES = 4
 # Shifts that are tried along one axis; beyond, only those that a slip of an index makes.
 MOST_SHIFTS = 64
 SHORT_SHIFTS = 3
+# Values of a slice that tell it from most others.
+FIRST_LOOK = 8
 
 
 @dataclass(frozen=True)
@@ -133,10 +136,11 @@ def _along(sample: Sample, shape: tuple[int, ...], axis: int) -> dict[int, Sampl
         np.ravel_multi_index(others, rest) if rest else np.zeros(len(sample.positions), dtype=int)
     )
     size = sample.size // shape[axis]
+    order = np.argsort(indices[axis], kind="stable")
+    places, starts = np.unique(indices[axis][order], return_index=True)
     return {
         int(place): replace(sample.chosen(chosen), positions=within[chosen], size=size)
-        for place in np.unique(indices[axis])
-        for chosen in [indices[axis] == place]
+        for place, chosen in zip(places, np.split(order, starts[1:]), strict=False)
     }
 
 
@@ -145,12 +149,20 @@ def _sources(slices: Floats, samples: dict[int, Sample]) -> np.ndarray | None:
     flat = slices.reshape(len(slices), -1)
     sources = np.arange(len(slices))
     for place, sample in samples.items():
-        claimed = flat[:, sample.positions]
-        slack = sample.error_bars + NEGLIGIBLE_DISCREPANCY * np.abs(claimed)
-        fitting = np.flatnonzero(np.all(np.abs(claimed - sample.values) <= slack, axis=1))
+        fitting = _fitting(flat, sample)
         if place in fitting:
             continue
         if len(fitting) != 1:
             return None
         sources[place] = fitting[0]
     return sources if len(set(sources.tolist())) == len(sources) else None
+
+
+def _fitting(slices: Floats, sample: Sample) -> npt.NDArray[np.intp]:
+    """Return the numbers of the slices that have the values of a sample of one."""
+    left = np.arange(len(slices))
+    for part in (slice(FIRST_LOOK), slice(FIRST_LOOK, None)):
+        claimed = slices[np.ix_(left, sample.positions[part])]
+        slack = sample.error_bars[part] + NEGLIGIBLE_DISCREPANCY * np.abs(claimed)
+        left = left[np.all(np.abs(claimed - sample.values[part]) <= slack, axis=1)]
+    return left

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from gradcheck import __version__
 from gradcheck.rendering import blocks, wording
-from gradcheck.rendering.causes import wrong_blocks
 from gradcheck.rendering.table import parameter_table
 from gradcheck.rendering.text import ASCII, STYLES, UNICODE, Layout, text
 from gradcheck.report import GradientReport
@@ -43,7 +42,10 @@ class ReportView:
             yield _header(report)
             if report.parameters:
                 yield parameter_table(report, layout.width, layout.glyphs)
-        yield from wrong_blocks(report, layout, verbose=self.verbose)
+        if wording.errors(report) or wording.unexplained(report):
+            from gradcheck.rendering.causes import wrong_blocks
+
+            yield from wrong_blocks(report, layout, verbose=self.verbose)
         yield from blocks.inconclusive_blocks(report)
         if not self.quiet:
             yield from blocks.note_blocks(report)

@@ -28,7 +28,7 @@ FIRST_SEED = 2026
 SEEDS = 20
 SWEPT_SIZES = (64, 64, 32, 10)
 COMPLEX_STEP = 1e-30
-SWEPT_FIGURES = ("false fail", "passes", "truth inside bar", "bar / error", "evaluations")
+SWEPT_FIGURES = ("false fail", "passes", "truth inside bar", "bar / error")
 VERDICTS = ("pass", "inconclusive", "fail")
 
 

@@ -10,13 +10,13 @@ from families import Case, Entry
 from outcomes import Measurement
 
 from gradcheck import measuring
+from gradcheck.choices import Effort
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import entry_scales, noise_directions, norm
 from gradcheck.entries import measure_entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.noise import measure_noise
-from gradcheck.options import Effort
 from gradcheck.plan import make_plan
 from gradcheck.preflight import run_preflight
 from gradcheck.probes import Claim
@@ -145,8 +145,9 @@ def _with_bug(claim: Claim, position: int, bug: float) -> Claim:
 
 
 def _derivative(prepared: Prepared, claim: Claim, position: int) -> LineDerivative:
+    before = prepared.evaluator.evaluations
     (found,) = measure_entries(prepared.evaluator, prepared.conditions, claim, [position])
-    return found.derivative
+    return replace(found.derivative, evaluations=prepared.evaluator.evaluations - before)
 
 
 def _verdict(derivative: LineDerivative, slope: float, required: float) -> str:

@@ -8,6 +8,7 @@ import pytest
 from gradcheck import GradientInconclusive, assert_gradients, check_gradients
 from gradcheck.assembly import Measured, measurement_findings
 from gradcheck.budget import OUT_OF_TIME, Budget
+from gradcheck.entry_table import Entries
 from gradcheck.noise import Noise
 from gradcheck.probes import Claim
 from gradcheck.verdict import REASONS, Judgement
@@ -235,7 +236,7 @@ def test_whatever_limits_a_check_there_is_a_finding(limit, code, words):
     nothing = np.ones(2)
     judgement = Judgement("inconclusive", REASONS[limit], limit, 1.0, all_zero=False, kinks=0)
     claim = Claim("x", nothing, nothing, 0.0, nothing, nothing, 1e-6)
-    measured = {"x": Measured(claim, (), (), judgement)}
+    measured = {"x": Measured(claim, (), Entries.of((2,), ()), judgement)}
     (finding,) = measurement_findings(measured, Noise(1.0, 1e-16))
     assert (finding.code, finding.parameters, finding.severity) == (code, ("x",), "note")
     assert words in finding.evidence

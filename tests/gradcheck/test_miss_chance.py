@@ -8,7 +8,7 @@ import pytest
 from gradcheck import check_gradients
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import chance_of_hiding, random_direction
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries, EntryMeasurement
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.verdict import judge
 
@@ -123,12 +123,17 @@ def derivative(bar=1e-8, off=0.0, smoothness="smooth", jump=0.0):
     return LineDerivative(1.0, bar, off, smoothness, jump, 4, "precision", 1e-3)
 
 
-def judged(*derivatives, kind="random", entries=(), scale=1.0):
+def entries(count):
+    measured = [EntryMeasurement((i,), 1.0, derivative()) for i in range(count)]
+    return Entries.of((SIZE,), measured)
+
+
+def judged(*derivatives, kind="random", compared=0, scale=1.0):
     zero = np.zeros(SIZE)
     claim = Claim("W", np.ones(SIZE), scale + zero, 2e-16, zero, zero, required=1e-6)
     found = [ProbeMeasurement(each, 1.0, 2.0) for each in derivatives[:1]]
     found += [ProbeMeasurement(each, 1.0, 2.0, kind) for each in derivatives[1:]]
-    return judge(found, entries, claim, largest_effect=1.0)
+    return judge(found, entries(compared), claim, largest_effect=1.0)
 
 
 ONE = math.sqrt(2) * 1e-8 / 2e-6  # the norm of the gradient times the scales is 2
@@ -149,7 +154,7 @@ def test_eigenvectors_are_no_random_directions():
     eigen = ProbeMeasurement(derivative(), 1.0, 2.0, "eigen")
     zero = np.zeros(SIZE)
     claim = Claim("W", np.ones(SIZE), 1.0 + zero, 2e-16, zero, zero, required=1e-6)
-    alone = judge([eigen], (), claim, largest_effect=1.0)
+    alone = judge([eigen], entries(0), claim, largest_effect=1.0)
     assert (alone.verdict, alone.miss_chance) == ("inconclusive", None)
 
 
@@ -167,9 +172,8 @@ def test_a_direction_along_a_kink_rules_nothing_out():
 
 
 def test_nothing_is_missed_where_every_entry_is_compared():
-    entries = tuple(EntryMeasurement((i,), 1.0, derivative()) for i in range(SIZE))
-    assert judged(derivative(), entries=entries).miss_chance == 0.0
-    assert judged(derivative(), entries=entries[:-1]).miss_chance == pytest.approx(ONE)
+    assert judged(derivative(), compared=SIZE).miss_chance == 0.0
+    assert judged(derivative(), compared=SIZE - 1).miss_chance == pytest.approx(ONE)
 
 
 def test_only_a_pass_has_a_chance_of_a_miss():

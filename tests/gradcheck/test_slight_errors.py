@@ -5,7 +5,7 @@ import pytest
 
 from gradcheck import check_gradients
 from gradcheck.conclusion import LineDerivative
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries, EntryMeasurement
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.verdict import judge
 
@@ -30,7 +30,7 @@ def judged(probe_off, entries_off, *, probe_bar=1e-8, entry_bar=1e-10, scale=1.0
         EntryMeasurement((i,), 1.0 / scale, derivative(off / scale, entry_bar / scale))
         for i, off in enumerate(entries_off)
     ]
-    return judge(probes, entries, claim, largest_effect=TYPICAL)
+    return judge(probes, Entries.of((SIZE,), entries), claim, largest_effect=TYPICAL)
 
 
 EVERYWHERE = np.full(SAMPLED, 5e-8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradcheck.conclusion import LineDerivative
-from gradcheck.entry_table import EntryMeasurement
+from gradcheck.entry_table import Entries, EntryMeasurement
 from gradcheck.probes import Claim, ProbeMeasurement
 from gradcheck.verdict import judge, outcome, required_resolution_for
 
@@ -22,7 +22,11 @@ def claim(analytic=1.0, rounding=0.0):
 
 
 def entries(*derivatives, analytic=1.0):
-    return tuple(EntryMeasurement((i,), analytic, d) for i, d in enumerate(derivatives))
+    measured = [EntryMeasurement((i,), analytic, d) for i, d in enumerate(derivatives)]
+    return Entries.of((SIZE,), measured)
+
+
+NO_ENTRIES = entries()
 
 
 def probes(*derivatives):
@@ -50,7 +54,7 @@ def test_error_is_held_against_its_bar(measured, says):
     assert outcome(measured) == says
 
 
-def verdict(found_probes, found_entries=(), **given):
+def verdict(found_probes, found_entries=NO_ENTRIES, **given):
     return judge(found_probes, found_entries, claim(**given), largest_effect=1.0)
 
 

@@ -69,6 +69,12 @@ def test_preactivations_are_linear_in_the_parameters_it_names(layer, inputs):
     )
 
 
+def test_outputs_are_the_activation_of_the_preactivations(layer, inputs):
+    outputs, _ = layer.forward(layer.parameters, inputs)
+    z = layer.preactivation(layer.parameters, inputs)
+    np.testing.assert_array_equal(layer.activate(z), outputs)
+
+
 def test_layer_without_bias_names_and_returns_no_bias(inputs):
     layer = Dense("plain", identity, {"weight": np.ones((3, 2))})
     outputs, cache = layer.forward(layer.parameters, inputs)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mlp.losses import (
+    Loss,
     half_mean_squared_norm,
     mean_squared_error,
     softmax_cross_entropy,
@@ -61,3 +62,15 @@ def test_loss_keeps_the_dtype(loss):
     outputs, targets = OUTPUTS.astype(np.float32), TARGETS.astype(np.float32)
     assert loss.value(outputs, targets).dtype == np.float32
     assert loss.gradient(outputs, targets).dtype == np.float32
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda item: item.name)
+def test_loss_is_the_sum_or_the_mean_of_what_each_sample_loses(loss):
+    apart = [loss.value(OUTPUTS[n : n + 1], TARGETS[n : n + 1]) for n in range(2)]
+    np.testing.assert_allclose(loss.per_sample(OUTPUTS, TARGETS), apart, rtol=1e-15)
+    whole = sum(apart) if loss is sum_of_squares else sum(apart) / 2
+    assert loss.value(OUTPUTS, TARGETS) == pytest.approx(whole, rel=1e-15)
+
+
+def test_loss_needs_no_losses_of_samples():
+    assert Loss("coupled", lambda y, t: np.max(y), lambda y, t: y).per_sample is None

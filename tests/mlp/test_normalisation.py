@@ -91,6 +91,12 @@ def test_a_constant_feature_and_a_batch_of_one_come_out_as_beta(layer):
         np.testing.assert_allclose(input_gradient, np.zeros_like(inputs), atol=1e-12)
 
 
+def test_outputs_are_the_activation_of_the_preactivations(layer, inputs):
+    outputs, _ = layer.forward(layer.parameters, inputs)
+    z = layer.preactivation(layer.parameters, inputs)
+    np.testing.assert_array_equal(layer.activate(z), outputs)
+
+
 def test_preactivations_are_linear_in_the_parameters_it_names(layer, inputs):
     assert layer.linear_in == ("gamma", "beta")
     doubled = {key: 2 * layer.parameters[key] for key in layer.linear_in}

@@ -1,0 +1,251 @@
+"""Derivatives of many functions at once by a few steps, which nearly always do.
+
+Four steps are extrapolated, and two far smaller ones say whether that may be believed. What they
+leave open is for the long ladder of `gradcheck.many_windows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from gradcheck.directions import Floats
+from gradcheck.extrapolation import NOISE_MULTIPLE, TRUNCATION_SAFETY
+from gradcheck.ladder import EPSILON, ROUND_OFF_UNITS_OF_LOSS
+from gradcheck.many_rungs import (
+    CHUNK,
+    GOLDEN,
+    LADDER,
+    SEEN_NOISE_SAFETY,
+    UNDERFLOW,
+    Functions,
+    Mask,
+    extrapolation,
+)
+
+# Steps that are extrapolated, in parts of order one: near each other to be large, as what round-off
+# costs is the less for it.
+LARGEST, MAIN_RATIO = 0.075, 2.618
+MAIN = tuple(LARGEST * MAIN_RATIO**-k for k in range(4))
+WITNESSES = (LADDER[6], LADDER[9])
+STEPS = (*MAIN, *WITNESSES)
+# They suffice up to this relative error, and up to so much more noise than round-off.
+SHARP, NOISIER = 1e-10, 16.0
+# Values that have to be the same are, up to so many units of round-off.
+SAME_UNITS = 8.0
+# Where functions are mixed, besides at the origin: at large and at small steps, to either side.
+MIXED = {0: 1.0, 2: -1.0, 4: 1.0, 5: -1.0}
+# The fraction bits of a float64, and those of them that a value in lower precision leaves zero.
+MANTISSA, LOWER_DIGITS = (1 << 52) - 1, (1 << 8) - 1
+
+_WHOLE, _FEWER, _COARSER = (extrapolation(steps) for steps in (MAIN, MAIN[1:], MAIN[:-1]))
+# The bar for noise, in its deviations over the largest step.
+_NOISE_WEIGHT = (
+    NOISE_MULTIPLE / np.sqrt(2) * float(np.sqrt(np.sum((_WHOLE * MAIN[0] / np.array(MAIN)) ** 2)))
+)
+# The steps that second differences are taken by.
+_MIDDLE, _LAST = 2, len(STEPS) - 1
+
+
+@dataclass(frozen=True)
+class Found:
+    """What few steps say of many functions, an entry for each.
+
+    Attributes
+    ----------
+    values, error_bars: the derivatives, and how far they may be off
+    curvatures: second derivatives, roughly
+    origin, noise: the functions' values, and the standard deviation of one
+    unit: round-off of the precision that they come in
+    independent: whether a function's value depends on its own number alone
+    settled: whether there is nothing left to measure
+    """
+
+    values: Floats
+    error_bars: Floats
+    curvatures: Floats
+    origin: Floats
+    noise: Floats
+    unit: Floats
+    independent: Mask
+    settled: Mask
+
+
+# Rows of points that are evaluated for it.
+POINTS = 2 * len(STEPS) + 2
+
+
+def by_few_steps(functions: Functions, at: Floats, scales: Floats, parts: Sequence[slice]) -> Found:
+    """Return the derivative of every function by a few steps.
+
+    Parameters
+    ----------
+    functions, at, parts: as of `gradcheck.many_lines.slopes`
+    scales: steps that are of order one
+    """
+    few = _measured(functions, at, scales)
+    unit, floor = _precision(few, parts)
+    value, truncation = _extrapolated(few.central)
+    size = few.size
+    if np.any(unit > EPSILON):
+        # Points in lower precision jitter as well.
+        size = size + np.where(unit > EPSILON, np.abs(at * value), 0.0)
+    assumed = ROUND_OFF_UNITS_OF_LOSS * unit * size + floor
+    curvature = few.second[_MIDDLE] / (STEPS[_MIDDLE] * scales) ** 2
+    seen = _seen_noise(few, value, curvature)
+    noise = np.maximum(assumed, SEEN_NOISE_SAFETY * seen)
+    jitter = _NOISE_WEIGHT / MAIN[0] * noise / scales
+    # Both sides are moved as far only up to the round-off of the moved point.
+    lopsided = EPSILON * (np.abs(at) + MAIN[0] * scales) * np.abs(curvature)
+    bars = truncation + jitter + lopsided
+    settled = truncation <= SHARP * np.abs(value) + jitter
+    settled &= (seen <= NOISIER * assumed) & np.isfinite(bars)
+    independent = np.abs(few.mixed - few.expected) <= SAME_UNITS * unit * np.abs(few.expected)
+    return Found(value, bars, curvature, few.origin, noise, unit, independent, settled)
+
+
+@dataclass(frozen=True)
+class _Few:
+    """Values at the few steps, as far as they are needed.
+
+    Attributes
+    ----------
+    at, scales: the points, and steps of order one
+    origin: the functions' values
+    central, second: first and second differences; those that are needed of the latter, by place
+    size: the largest value at the largest step
+    digits: those that some values have in common
+    still: whether a function has the same value everywhere
+    mixed, expected: values where every function is at a point of its own, and what they were when
+        all were there
+    """
+
+    at: Floats
+    scales: Floats
+    origin: Floats
+    central: Sequence[Floats]
+    second: Mapping[int, Floats]
+    size: Floats
+    digits: npt.NDArray[np.int64]
+    still: Mask
+    mixed: Floats
+    expected: Floats
+
+
+def _measured(functions: Functions, at: Floats, scales: Floats) -> _Few:
+    masks = _masks(at.size)
+    origin, mixed = _values(functions, np.stack([at, at + _mixing(at.size) * scales]))
+    expected, moves = origin.copy(), np.zeros(at.shape, np.bool_)
+    central, second = [], {}
+    for place, (ahead, behind, width) in enumerate(_pairs(functions, at, scales)):
+        central.append((ahead - behind) / width)
+        if place in (_MIDDLE, _LAST):
+            second[place] = (ahead - origin) + (behind - origin)
+        moves |= (ahead != origin) | (behind != origin)
+        if place in MIXED:
+            np.copyto(expected, ahead if MIXED[place] > 0 else behind, where=masks[place])
+        if place == 0:
+            size = np.maximum(np.maximum(np.abs(ahead), np.abs(behind)), np.abs(origin))
+            digits = ahead.view(np.int64) | behind.view(np.int64)
+    return _Few(at, scales, origin, central, second, size, digits, ~moves, mixed, expected)
+
+
+def _pairs(
+    functions: Functions, at: Floats, scales: Floats
+) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Yield the values ahead and behind at every step, and how far these are apart."""
+    count = max(1, CHUNK // (2 * max(at.size, 1)))
+    # One array for all points keeps them in the cache.
+    points = np.empty((2 * min(count, len(STEPS)), at.size))
+    for first in range(0, len(STEPS), count):
+        steps = STEPS[first : first + count]
+        for place, step in enumerate(steps):
+            moved = step * scales
+            np.add(at, moved, out=points[2 * place])
+            np.subtract(at, moved, out=points[2 * place + 1])
+        some = points[: 2 * len(steps)]
+        values = _values(functions, some)
+        for place in range(0, len(some), 2):
+            yield values[place], values[place + 1], some[place] - some[place + 1]
+
+
+def _values(functions: Functions, points: Floats) -> Floats:
+    return np.ascontiguousarray(functions(points), np.float64)
+
+
+@lru_cache(maxsize=8)
+def _masks(size: int) -> dict[int, Mask]:
+    """Return which functions are mixed at which step, without any period."""
+    choice = np.floor(np.arange(1, size + 1) * GOLDEN % 1.0 * (len(MIXED) + 1)).astype(np.int8)
+    return {step: choice == place for place, step in enumerate(MIXED)}
+
+
+@lru_cache(maxsize=8)
+def _mixing(size: int) -> Floats:
+    """Return the steps that functions are mixed at, in parts of order one."""
+    steps = np.zeros(size)
+    for place, mask in _masks(size).items():
+        steps[mask] = MIXED[place] * STEPS[place]
+    return steps
+
+
+def _precision(few: _Few, parts: Sequence[slice]) -> tuple[Floats, Floats]:
+    """Return the round-off of the precision that values were computed in, from the digits used.
+
+    And the noise of those that do not move at all, for what is lost in them may be of the others'
+    size: log(1 + exp(z)) is 0 where exp(z) is less than round-off.
+    """
+    unit, floor = np.full(few.at.shape, EPSILON), np.full(few.at.shape, UNDERFLOW)
+    for part in parts:
+        used, still = int(np.bitwise_or.reduce(few.digits[part])) & MANTISSA, few.still[part]
+        # What never changes has no digits to show.
+        if used and used & LOWER_DIGITS == 0:
+            unit[part] = EPSILON * (used & -used)
+        if np.any(still):
+            sizes = few.size[part]
+            size = float(np.max(sizes, where=np.isfinite(sizes), initial=0.0)) or 1.0
+            floor[part][still] = ROUND_OFF_UNITS_OF_LOSS * unit[part][still] * size
+    return unit, floor
+
+
+def _extrapolated(central: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """Return the main differences extrapolated to step zero, and the truncation error."""
+    value = _weighted(_WHOLE, central)
+    off = _weighted(_FEWER, central[1:])
+    off -= value
+    other = _weighted(_COARSER, central)
+    other -= value
+    other /= MAIN_RATIO**2
+    truncation: Floats = TRUNCATION_SAFETY * np.maximum(np.abs(off), np.abs(other))
+    return value, truncation
+
+
+def _weighted(weights: Floats, arrays: Sequence[Floats]) -> Floats:
+    total: Floats = weights[0] * arrays[0]
+    for weight, array in zip(weights[1:], arrays[1:], strict=False):
+        total += weight * array
+    return total
+
+
+def _seen_noise(few: _Few, value: Floats, curvature: Floats) -> Floats:
+    """Return the noise of one value, by how the smallest steps miss the slope and the bend.
+
+    Where that is far more than round-off, it is no noise: a kink close by, or a function that is
+    narrower than the steps.
+    """
+    smallest = STEPS[_LAST] * few.scales
+    seen: Floats = np.abs(few.second[_LAST] - curvature * smallest**2)
+    seen -= EPSILON * (np.abs(few.at) + smallest) * np.abs(value)
+    seen /= np.sqrt(6)
+    # What the smallest main step still misses goes down with the square of the step.
+    missed = few.central[len(MAIN) - 1] - value
+    for place in range(len(MAIN), len(STEPS)):
+        part = (STEPS[place] / MAIN[-1]) ** 2
+        misses = np.abs(few.central[place] - value - part * missed)
+        misses *= np.sqrt(2) * STEPS[place] * few.scales
+        np.maximum(seen, misses, out=seen)
+    return seen

@@ -1,0 +1,178 @@
+"""Every entry by its layer: certified by the user's loss, and nobody accused without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import gradcheck
+from gradcheck import layered_entries
+from mlp import activations, initialisers, losses
+from mlp.network import dense_network
+
+SIZES = (9, 8, 6, 4)
+SEEDS = range(10)
+
+
+def network_problem(seed, activation=activations.tanh, sizes=SIZES, loss=None, batch=7):
+    rng = np.random.default_rng([seed, 78])
+    network = dense_network(
+        rng,
+        sizes,
+        activation,
+        activations.identity,
+        loss or losses.half_mean_squared_norm,
+        initialiser=initialisers.xavier_normal,
+        bias_scale=0.1,
+    )
+    inputs = rng.standard_normal((batch, sizes[0]))
+    targets = rng.standard_normal((batch, sizes[-1]))
+    return gradcheck.Problem(
+        network.loss_value,
+        network.backward,
+        network.parameters,
+        args=(inputs, targets),
+        network=network,
+    )
+
+
+def spoilt(problem, layer, key, change):
+    def gradient(*given):
+        found = problem.gradient(*given)
+        found[layer][key] = change(found[layer][key])
+        return found
+
+    return replace(problem, gradient=gradient)
+
+
+def failing(report):
+    return [part.name for part in report.parameters if part.verdict == "fail"]
+
+
+def size_of(report):
+    return sum(part.size for part in report.parameters)
+
+
+def checked(report):
+    return sum(part.checked_count for part in report.parameters)
+
+
+def test_every_entry_is_compared_in_a_few_dozen_evaluations():
+    for seed in SEEDS:
+        report = gradcheck.check(network_problem(seed))
+        assert report.ok
+        assert checked(report) == size_of(report)
+        assert report.evaluations < 60 < size_of(report)
+        assert report.partial_evaluations > 0
+
+
+def test_a_large_network_is_compared_entry_by_entry_by_default():
+    report = gradcheck.check(network_problem(0, sizes=(200, 100, 50, 10)))
+    assert report.ok
+    assert checked(report) == size_of(report) > 20_000
+    assert report.evaluations < 60
+    assert all(part.miss_chance == 0.0 for part in report.parameters)
+
+
+def test_the_report_says_how_entries_were_compared():
+    notes = gradcheck.check(network_problem(0)).notes
+    assert any("layer1, layer2, layer3" in note and "by its layer" in note for note in notes)
+
+
+def test_quick_checks_compare_no_entries():
+    report = gradcheck.check(network_problem(0), effort="quick")
+    assert checked(report) == 0
+    assert not any("by its layer" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("relative", [1e-2, 1e-5])
+def test_a_wrong_entry_is_found_exactly(relative):
+    for seed in SEEDS:
+        index = seed % 8, seed % 6
+
+        def change(array, index=index):
+            array = array.copy()
+            array[index] *= 1 + relative
+            return array
+
+        report = gradcheck.check(spoilt(network_problem(seed), "layer2", "weight", change))
+        assert failing(report) == ["layer2.weight"]
+        assert np.argwhere(report["layer2.weight"].wrong).tolist() == [list(index)]
+
+
+def with_a_term_that_vanishes_here(problem, size):
+    """Return a problem whose loss has the same value as its network's here, and another slope."""
+    here = {layer: {k: a.copy() for k, a in arrays.items()} for layer, arrays in
+            problem.parameters.items()}  # fmt: skip
+
+    def loss(parameters, *args):
+        moved = parameters["layer2"]["weight"] - here["layer2"]["weight"]
+        return problem.loss(parameters, *args) + size * float(np.sum(moved))
+
+    def gradient(parameters, *args):
+        found = problem.gradient(parameters, *args)
+        found["layer2"]["weight"] = found["layer2"]["weight"] + size
+        return found
+
+    return replace(problem, loss=loss), replace(problem, loss=loss, gradient=gradient)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e-5])
+def test_layers_of_another_loss_hide_no_bug_and_accuse_nobody(size):
+    for seed in SEEDS:
+        wrong, right = with_a_term_that_vanishes_here(network_problem(seed), size)
+        assert gradcheck.check(right).ok
+        assert failing(gradcheck.check(wrong)) == ["layer2.weight"]
+
+
+def test_layers_that_are_not_the_loss_are_left_alone():
+    problem = network_problem(0)
+    right = replace(
+        problem,
+        loss=lambda parameters, *args: 2 * problem.loss(parameters, *args),
+        gradient=lambda parameters, *args: {
+            layer: {key: 2 * array for key, array in arrays.items()}
+            for layer, arrays in problem.gradient(parameters, *args).items()
+        },
+    )
+    report = gradcheck.check(right)
+    assert report.ok
+    assert checked(report) == size_of(report)
+    assert not any("by its layer" in note for note in report.notes)
+
+
+def test_numbers_that_only_the_layers_call_wrong_accuse_nobody(monkeypatch):
+    honest = layered_entries.layered_gradient
+
+    def dishonest(*given, **options):
+        numbers = honest(*given, **options)
+        values = {name: array.copy() for name, array in numbers.values.items()}
+        # Too little for the directions to see, and far beyond the layers' error bars.
+        values["layer1.weight"][2, 3] += 3e-10
+        return replace(numbers, values=values)
+
+    monkeypatch.setattr(layered_entries, "layered_gradient", dishonest)
+    for seed in SEEDS:
+        assert not failing(gradcheck.check(network_problem(seed)))
+
+
+@pytest.mark.parametrize("effort", ["auto", "exhaustive"])
+def test_relu_networks_pass(effort):
+    for seed in SEEDS:
+        problem = network_problem(seed, activations.relu, loss=losses.sum_of_squares)
+        report = gradcheck.check(problem, effort=effort)
+        assert report.ok
+        assert checked(report) == size_of(report)
+
+
+def test_a_sample_of_zeros_under_zero_biases_is_right_at_its_kinks():
+    problem = network_problem(1, activations.relu)
+    problem.args[0][2] = 0.0
+    for arrays in problem.parameters.values():
+        arrays["bias"][:] = 0.0
+    report = gradcheck.check(problem)
+    assert not failing(report)
+    wrong = spoilt(problem, "layer2", "weight", lambda array: 2 * array)
+    assert failing(gradcheck.check(wrong)) == ["layer2.weight"]
