@@ -217,6 +217,15 @@ class Evaluator:
         """
         return self.losses_along(directions, (step,), analytic)[0]
 
+    @contextmanager
+    def moving(self, directions: Mapping[str, Array]) -> Iterator[Callable[[float], float]]:
+        """Give the loss as a function of the step along directions; put all back in the end."""
+        try:
+            with np.errstate(all="ignore"):
+                yield lambda step: self._stepped(directions, step, None)[0]
+        finally:
+            self.restore(directions)
+
     def losses_along(
         self,
         directions: Mapping[str, Array],

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from gradcheck.conclusion import LineDerivative
-from gradcheck.directions import Floats, norm
+from gradcheck.directions import LARGEST_MAGNITUDE, Floats, norm
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions, Evaluate, LineSettings
 from gradcheck.line import differentiate, first_step
@@ -73,6 +73,34 @@ class Claim:
     def inexactness(self) -> Floats:
         """How far each entry may be off by what was seen of its jitter and its rounding."""
         return JITTER_MULTIPLE * self.jitter + ROUNDING_MULTIPLE * self.rounding
+
+    @cached_property
+    def largest(self) -> float:
+        """The size of the largest entry."""
+        return max(float(self.analytic.max()), -float(self.analytic.min()))
+
+    @cached_property
+    def _inexact_at_random(self) -> float:
+        """How far the slope along a random direction may be off by what was seen per entry."""
+        inexactness = JITTER_MULTIPLE * self.jitter + ROUNDING_MULTIPLE * self.rounding
+        inexactness *= self.scale
+        return LARGEST_MAGNITUDE * norm(inexactness)
+
+    @cached_property
+    def _largest_at_random(self) -> float:
+        return LARGEST_MAGNITUDE * float(self.scale.max()) * self.largest
+
+    def round_off_at_random(self, slope: float, typical: float) -> float:
+        """Return how far a claimed slope along a random direction may be off by rounding, at most.
+
+        As `slope_round_off`, for any direction with this slope.
+
+        Parameters
+        ----------
+        typical: norm of gradient times direction
+        """
+        size = typical + abs(slope) + SHARED_ROUND_OFF * self._largest_at_random
+        return self.units * self.unit * size + self._inexact_at_random
 
     def in_double(self, analytic: Floats) -> Claim:
         """Return the claim of the same code run in float64."""

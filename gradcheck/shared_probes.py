@@ -15,14 +15,17 @@ from dataclasses import dataclass, replace
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import Floats, norm
 from gradcheck.execution import Evaluator
-from gradcheck.ladder import Conditions, Evaluate, LineSettings
+from gradcheck.ladder import EPSILON, Conditions, LineSettings
+from gradcheck.leaves import DOUBLE
 from gradcheck.line import first_step, glance
-from gradcheck.probes import Claim, ProbeMeasurement, length_scale, slope_round_off
+from gradcheck.probes import Claim, ProbeMeasurement, length_scale
 
 # Two directions that are that much sharper than a pass needs leave no chance of a miss to speak of.
 SHARPER = 0.2
 # Three steps are sharpest from further away than two.
 LONGER = 8.0
+# The rounding of a step is a twelfth of its square at most, on average; this is well above.
+ROUNDED_STEP = 0.5
 # A parameter that contributes less than this part is looked at by itself: it would take the shared
 # direction more steps than its own.
 SMALLEST_PART = 1e-3
@@ -52,8 +55,22 @@ def measure_together(
     directions: the part of the direction in each parameter
     """
     parts = [_part(claim, directions[name]) for name, claim in claims.items()]
-    settings = _settings(parts, conditions)
-    seen = glance(_line(evaluator, parts), conditions, settings)
+    typical = math.hypot(*(part.typical for part in parts))
+    settings = _settings(parts, typical, conditions)
+    if all(evaluator.original[name].dtype == DOUBLE for name in directions):
+        # What rounding makes of the step moves the loss by as little as its own rounding does.
+        noise = math.hypot(conditions.noise, ROUNDED_STEP * EPSILON * typical)
+        with evaluator.moving(directions) as loss:
+            seen = glance(
+                lambda step: (loss(step), step * settings.slope),
+                replace(conditions, noise=noise),
+                settings,
+            )
+    else:
+        analytic = {name: claim.analytic for name, claim in claims.items()}
+        seen = glance(
+            lambda step: evaluator.loss_along(directions, step, analytic), conditions, settings
+        )
     if seen is None:
         return {}
     return {part.claim.name: _measurement(part, seen) for part in parts}
@@ -64,25 +81,20 @@ def _part(claim: Claim, along: Floats) -> _Part:
     return _Part(claim, along, float(products.sum()), norm(products))
 
 
-def _settings(parts: list[_Part], conditions: Conditions) -> LineSettings:
-    typical = math.hypot(*(part.typical for part in parts))
+def _settings(parts: list[_Part], typical: float, conditions: Conditions) -> LineSettings:
     scale = length_scale(sum(part.along.size for part in parts))
     needed = [part.claim.required * part.typical for part in parts]
     within = [size for size in needed if size > SMALLEST_PART * max(needed)]
     return LineSettings(
         slope=math.fsum(part.slope for part in parts),
-        slope_round_off=sum(slope_round_off(part.claim, part.along) for part in parts),
+        slope_round_off=sum(
+            part.claim.round_off_at_random(part.slope, part.typical) for part in parts
+        ),
         scale=scale,
         first_step=LONGER * first_step(scale, conditions),
         required=SHARPER * min(within) / typical if within else 1.0,
         reference=typical,
     )
-
-
-def _line(evaluator: Evaluator, parts: list[_Part]) -> Evaluate:
-    directions = {part.claim.name: part.along for part in parts}
-    analytic = {part.claim.name: part.claim.analytic for part in parts}
-    return lambda step: evaluator.loss_along(directions, step, analytic)
 
 
 def _measurement(part: _Part, seen: LineDerivative) -> ProbeMeasurement:
