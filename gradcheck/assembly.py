@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -248,8 +247,12 @@ def _worst(entries: Entries) -> Comparison | None:
     measured = np.isfinite(entries.error_bar)
     if not measured.any():
         return None
+    excess = _excess(entries)
     wrong = measured & which(entries, "disagrees")
-    excess = np.where(wrong if wrong.any() else measured, _excess(entries), -1.0)
+    if wrong.any():
+        excess[~wrong] = -1.0
+    elif not measured.all():
+        excess[~measured] = -1.0
     return _comparison(entries[int(np.argmax(excess))])
 
 
@@ -281,10 +284,12 @@ def _comparison(entry: EntryMeasurement) -> Comparison:
 
 def _excess(entries: Entries) -> Floats:
     """Return the errors in units of their error bars; 0 of what has none."""
-    error, bar = np.abs(entries.discrepancy), entries.error_bar
+    error = np.abs(entries.discrepancy)
     with np.errstate(all="ignore"):
-        ratio = np.where(bar > 0.0, error / bar, np.where(error > 0.0, math.inf, 0.0))
-    return np.fmax(ratio, 0.0)
+        ratio: Floats = error / entries.error_bar
+    # Neither an error nor a bar is none; what is not known is none to speak of.
+    ratio[np.isnan(ratio)] = 0.0
+    return ratio
 
 
 def _relative(error: float, analytic: float, numerical: float) -> float:

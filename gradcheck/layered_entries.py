@@ -9,6 +9,7 @@ the user's loss too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -18,12 +19,12 @@ import numpy.typing as npt
 
 from gradcheck.beside_kinks import BesideKinks
 from gradcheck.diagnosis.asking import Asker
-from gradcheck.directions import Floats, norm
+from gradcheck.directions import LARGEST_MAGNITUDE, norm
 from gradcheck.entries import measure_entries
 from gradcheck.entry_table import Entries
 from gradcheck.ladder import Conditions
 from gradcheck.layer_numbers import LayeredGradient, layered_gradient
-from gradcheck.probes import SHARED_ROUND_OFF, Claim, ProbeMeasurement, slope_round_off
+from gradcheck.probes import SHARED_ROUND_OFF, Claim
 from gradcheck.probing import Probed, Task
 from gradcheck.verdict import are_coarse, outcome, which
 
@@ -87,22 +88,17 @@ def _is_not_contradicted(numbers: LayeredGradient, probed: Probed) -> bool:
     """Return whether the numbers add up to what the loss showed along every direction."""
     claim = probed.claim
     off = numbers.values[claim.name] - claim.analytic
-    bars = numbers.error_bars[claim.name]
-    return all(
-        _adds_up(off, bars, claim, along, probe)
-        for along, probe in zip(probed.along, probed.probes, strict=True)
-    )
-
-
-def _adds_up(
-    off: Floats, bars: Floats, claim: Claim, along: Floats, probe: ProbeMeasurement
-) -> bool:
-    seen = probe.derivative
-    if outcome(seen) == "undecided":
-        return True
-    slack = float(np.vdot(bars, np.abs(along))) + slope_round_off(claim, along)
-    gap = abs(float(np.vdot(off, along)) - seen.discrepancy)
-    return gap <= seen.error_bar + abs(seen.jump) / 2 + slack
+    # Along any direction of this kind the error bars add up to no more.
+    slack = LARGEST_MAGNITUDE * float(np.vdot(numbers.error_bars[claim.name], claim.scale))
+    for along, probe in zip(probed.along, probed.probes, strict=True):
+        seen = probe.derivative
+        if probe.kind != "random" or outcome(seen) == "undecided":
+            continue
+        round_off = claim.round_off_at_random(probe.analytic, probe.typical)
+        gap = abs(float(np.vdot(off, along)) - seen.discrepancy)
+        if not gap <= seen.error_bar + abs(seen.jump) / 2 + slack + round_off:
+            return False
+    return True
 
 
 def layered_entries(
@@ -115,9 +111,11 @@ def layered_entries(
     is_failing: whether a direction through the parameter disagrees, by the user's own loss
     """
     entries = _compared(claim, layered.numbers, conditions)
-    typical = norm(claim.analytic) / np.sqrt(claim.analytic.size)
-    size = np.maximum(np.abs(entries.value), typical)
-    left = np.flatnonzero(~(entries.error_bar <= claim.required * size))
+    typical = norm(claim.analytic) / math.sqrt(claim.analytic.size)
+    left = np.zeros(0, np.intp)
+    if not float(entries.error_bar.max()) <= claim.required * typical:
+        size = np.maximum(np.abs(entries.value), typical)
+        left = np.flatnonzero(~(entries.error_bar <= claim.required * size))
     if left.size > MOST_OPEN:
         return None
     if left.size:
@@ -130,16 +128,26 @@ def layered_entries(
 
 def _compared(claim: Claim, numbers: LayeredGradient, conditions: Conditions) -> Entries:
     positions = np.flatnonzero(claim.scale)
-    analytic = np.ravel(claim.analytic)[positions]
-    value = numbers.values[claim.name].ravel()[positions]
+    analytic, value, bars, inexactness = (
+        array.ravel() if positions.size == array.size else array.ravel()[positions]
+        for array in (
+            claim.analytic,
+            numbers.values[claim.name],
+            numbers.error_bars[claim.name],
+            claim.inexactness,
+        )
+    )
     discrepancy = value - analytic
-    largest = float(np.max(np.abs(claim.analytic)))
-    round_off = claim.units * claim.unit * (np.abs(analytic) + SHARED_ROUND_OFF * largest)
-    bars = conditions.multiplier * numbers.error_bars[claim.name].ravel()[positions]
-    bars += round_off + claim.inexactness.ravel()[positions]
+    round_off = np.abs(analytic)
+    round_off += SHARED_ROUND_OFF * claim.largest
+    round_off *= claim.units * claim.unit
+    bars = conditions.multiplier * bars
+    bars += round_off
+    bars += inexactness
+    off = np.flatnonzero(~(np.abs(discrepancy) <= bars))
     # What is off by so little is no mistake.
-    slight = np.abs(discrepancy) <= claim.negligible * np.abs(analytic)
-    bars = np.where(slight, np.maximum(bars, np.abs(discrepancy)), bars)
+    slight = off[np.abs(discrepancy[off]) <= claim.negligible * np.abs(analytic[off])]
+    bars[slight] = np.abs(discrepancy[slight])
     return Entries(claim.analytic.shape, positions, analytic, value, bars, discrepancy)
 
 

@@ -79,16 +79,20 @@ def saturation_notes(
 
 def _is_suspect(gradients: Mapping[str, Floats]) -> bool:
     """Return whether enough rows or columns of a matrix have next to nothing of a gradient."""
-    matrices = [np.abs(array) for array in gradients.values() if array.ndim > 1 and array.size]
-    unit = max((float(np.max(array)) for array in matrices), default=0.0) or 1.0
-    sizes = [
-        np.sqrt(np.mean((array / unit) ** 2, axis=tuple({*range(array.ndim)} - {axis})))
-        for array in matrices
-        for axis in range(array.ndim)
-    ]
-    largest = max((float(np.max(one)) for one in sizes), default=0.0)
-    small = [np.mean(one <= SMALL_GRADIENT * largest) for one in sizes]
+    matrices = [array for array in gradients.values() if array.ndim > 1 and array.size]
+    unit = max((float(max(array.max(), -array.min())) for array in matrices), default=0.0)
+    squares = [one for array in matrices for one in _mean_squares(array, unit or 1.0)]
+    largest = max((float(one.max()) for one in squares), default=0.0)
+    small = [np.count_nonzero(one <= SMALL_GRADIENT**2 * largest) / one.size for one in squares]
     return any(share >= LEAST_SHARE for share in small)
+
+
+def _mean_squares(array: Floats, unit: float) -> Iterator[Floats]:
+    """Yield, for every axis, the mean square of each of its slices, in that unit."""
+    squares = array / unit
+    np.square(squares, out=squares)
+    for axis in range(array.ndim):
+        yield squares.mean(axis=tuple({*range(array.ndim)} - {axis}))
 
 
 @dataclass(frozen=True)
@@ -204,8 +208,12 @@ def _slopes(seen: _Seen, seed: int) -> tuple[Floats, Floats] | None:
 
     def turned(array: Array) -> Array:
         size = root_mean_square(array) or 1.0
-        drawn: Array = array + step * size * generator.standard_normal(array.shape)
-        return drawn.astype(array.dtype)
+        bits = np.unpackbits(np.frombuffer(generator.bytes(array.size // 8 + 1), np.uint8))
+        signs = bits[: array.size].reshape(array.shape).astype(array.dtype)
+        signs -= array.dtype.type(0.5)
+        signs *= array.dtype.type(2.0 * step * size)
+        signs += array
+        return signs
 
     z, outputs = seen.moved(lambda array: array.copy())
     if z.shape != outputs.shape or not np.all(np.isfinite(z)):
