@@ -14,7 +14,7 @@ import numpy as np
 
 from gradcheck.directions import Floats
 from gradcheck.extrapolation import RATIO
-from gradcheck.few_steps import POINTS, SAME_UNITS, by_few_steps
+from gradcheck.few_steps import POINTS, SAME_UNITS, Found, by_few_steps
 from gradcheck.ladder import EPSILON
 from gradcheck.many_rungs import LADDER, UNDERFLOW, Functions, Mask, Rungs, evaluated
 from gradcheck.many_windows import Reading, read
@@ -83,7 +83,7 @@ def slopes(functions: Functions, at: Floats, parts: Sequence[slice] | None = Non
     )
     is_open = ~few.settled
     if np.any(is_open):
-        found = _refined(_Long(functions, at, scales, few.unit, few.origin), found, is_open)
+        found = _refined(_Long(functions, at, scales, few), found, is_open)
     return found
 
 
@@ -120,8 +120,7 @@ class _Long:
     functions: Functions
     at: Floats
     scales: Floats
-    unit: Floats
-    origin: Floats
+    few: Found
 
     def rungs(self, some: Mask, scales: Floats) -> Rungs:
         """Return the ladder of some functions, while the others stand still."""
@@ -133,8 +132,9 @@ class _Long:
         values = np.array([row[some] for row in evaluated(self.functions, points)])
         ahead, behind = np.split(values, 2)
         widths = np.subtract(*np.split(np.array(moved), 2))
-        at, origin, unit = (array[some] for array in (self.at, self.origin, self.unit))
-        return Rungs(at, origin, ahead, behind, widths, LADDER, unit)
+        few = self.few
+        at, origin, unit, floor = (a[some] for a in (self.at, few.origin, few.unit, few.floor))
+        return Rungs(at, origin, ahead, behind, widths, LADDER, unit, floor)
 
 
 def complex_slopes(functions: Functions, at: Floats, found: Slopes) -> Slopes | None:
