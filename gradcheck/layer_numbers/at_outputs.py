@@ -10,7 +10,7 @@ from gradcheck.diagnosis.asking import AskedLoss
 from gradcheck.directions import Floats
 from gradcheck.ladder import EPSILON
 from gradcheck.layer_numbers.evaluations import Array, SampleBySample, is_same
-from gradcheck.layer_numbers.going_down import MOST_NUMBERS, ROWS
+from gradcheck.layer_numbers.going_down import ROWS
 from gradcheck.layer_numbers.linear_maps import Signal
 from gradcheck.layer_numbers.passes import NotUnderstood
 from gradcheck.many_lines import Slopes
@@ -19,6 +19,8 @@ from gradcheck.many_lines import Slopes
 SAME_LOSS = 1e-6
 # The losses of the samples add up to the loss, to this.
 SAME_SUM = 1e-9
+# Numbers that the losses of samples may have to work through: a few seconds' worth.
+MOST_NUMBERS = 500_000_000
 # Calls of the loss that its derivatives by all outputs may take, without losses of the samples.
 MOST_CALLS = 20_000
 

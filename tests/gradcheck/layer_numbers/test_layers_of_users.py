@@ -402,3 +402,60 @@ def test_integer_inputs_of_an_embedding_are_handed_on_as_they_are():
     found = example.measured()
     assert set(found.values) == set(example.parameters)
     assert_right(found, example.truth())
+
+
+def test_a_batch_without_samples_gives_nothing():
+    example = Example(two_layers(), inputs=np.zeros((0, 4)), targets=np.zeros((0, 3)))
+    network = SimpleNamespace(layers=example.layers, loss=Squares)
+    given = example.parameters, example.inputs, example.targets
+    assert layered_gradient(network, *given, 0.0) is None
+
+
+def test_wide_outputs_are_measured_too():
+    rng = np.random.default_rng(9)
+    layers = [dense(rng, "a", 4, 5), dense(rng, "b", 5, 300)]
+    example = Example(layers, targets=rng.standard_normal((SAMPLES, 300)))
+    found = example.measured(names=["a.bias"])
+    truth = {"a.bias": np.empty(5)}
+    for place in range(5):
+        moved = {name: np.array(array, complex) for name, array in example.parameters.items()}
+        moved["a.bias"][place] += 1e-30j
+        truth["a.bias"][place] = example.value(moved).imag / 1e-30
+    assert_right(found, truth)
+
+
+def test_layers_of_activations_alone_need_no_parameters():
+    class Activation(Layer):
+        preactivation = None
+
+        def forward(self, parameters, inputs):
+            return self.function(inputs), None
+
+    rng = np.random.default_rng(10)
+    layers = [
+        dense(rng, "a", 4, 5, Linear),
+        Activation("f", {}, np.tanh),
+        dense(rng, "b", 5, 3, Linear),
+    ]
+    example = Example(layers)
+    found = example.measured()
+    assert set(found.values) == set(example.parameters)
+    assert_right(found, example.truth())
+
+
+def test_at_a_kink_every_subgradient_is_inside_the_bars():
+    rng = np.random.default_rng(11)
+    layers = two_layers()
+    layers[0].function = lambda z: np.where(np.real(z) > 0, z, 0 * z)
+    layers[0].parameters["weight"][:, 0] = 0.0
+    layers[0].parameters["bias"][0] = 0.0
+    example = Example(layers, inputs=rng.standard_normal((SAMPLES, 4)))
+    found = example.measured()
+    inside = []
+    for side in (1e-300, -1e-300):
+        layers[0].parameters["bias"][0] = side
+        truth = example.truth()["a.bias"]
+        inside.append(np.abs(found.values["a.bias"] - truth) <= found.error_bars["a.bias"] + 1e-15)
+    assert np.all(inside)
+    # Only the unit that is at its kink has a bar to speak of.
+    assert found.error_bars["a.bias"][0] > 1e3 * np.max(found.error_bars["a.bias"][1:])
