@@ -105,7 +105,7 @@ def by_few_steps(functions: Functions, at: Floats, scales: Floats, parts: Sequen
     bars = truncation + jitter + lopsided
     settled = truncation <= SHARP * np.abs(value) + jitter
     settled &= (seen <= NOISIER * assumed) & np.isfinite(bars)
-    independent = np.abs(few.mixed - few.expected) <= SAME_UNITS * unit * np.abs(few.expected)
+    independent = few.independent(SAME_UNITS * unit)
     return Found(value, bars, curvature, few.origin, noise, unit, floor, independent, settled)
 
 
@@ -135,6 +135,15 @@ class _Few:
     still: Mask
     mixed: Floats
     expected: Floats
+
+    def independent(self, relative: Floats) -> Mask:
+        """Return whether a function's value is the same wherever the others are."""
+        same: Mask = np.abs(self.mixed - self.expected) <= relative * np.abs(self.expected)
+        if not np.all(same):
+            # So it is where there is none in either case.
+            same |= self.mixed == self.expected
+            same |= np.isnan(self.mixed) & np.isnan(self.expected)
+        return same
 
 
 def _measured(functions: Functions, at: Floats, scales: Floats) -> _Few:

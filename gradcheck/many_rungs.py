@@ -21,11 +21,13 @@ Mask = npt.NDArray[np.bool_]
 SHORTER, GOLDEN = 0.2, 0.6180339887498949
 # The long ladder, in parts of order one.
 LADDER = tuple(RATIO**-k * (1.0 - SHORTER * (k * GOLDEN % 1.0)) for k in range(1, 19))
+# The rung of the ladder from which on steps are of a moderate size.
+MODERATE = 4
 # Numbers that are evaluated at once: few enough to stay in the cache.
 CHUNK = 16_000
 # Smallest rungs by which the noise is seen, and what that may be too small by. Of their gaps the
 # third smallest counts, and what that is of the deviation where they are normal.
-NOISE_RUNGS, SEEN_NOISE_SAFETY, COUNTS, THIRD_OF_NORMAL = 9, 2.0, 2, 0.43
+NOISE_RUNGS, SEEN_NOISE_SAFETY, THIRD, THIRD_OF_NORMAL = 9, 2.0, 2, 0.43
 # Below this there is no precision left; it stands for round-off there.
 UNDERFLOW = float(np.finfo(np.float64).tiny)
 
@@ -91,6 +93,14 @@ class Rungs:
         return ((self.ahead - self.origin) + (self.behind - self.origin)) / self.steps
 
     @property
+    def curvatures(self) -> Floats:
+        """Second derivatives, roughly: by the largest step of a moderate size with values."""
+        found = self.bends[MODERATE:] / self.steps[MODERATE:]
+        largest = np.argmax(np.isfinite(found), axis=0)[np.newaxis]
+        curvatures: Floats = np.take_along_axis(found, largest, axis=0)[0]
+        return np.nan_to_num(curvatures, nan=0.0, posinf=0.0, neginf=0.0)
+
+    @property
     def noise(self) -> Floats:
         """Standard deviation of one value at every step."""
         size = np.maximum(np.maximum(np.abs(self.ahead), np.abs(self.behind)), np.abs(self.origin))
@@ -107,7 +117,7 @@ class Rungs:
         """
         central = self.central[-NOISE_RUNGS:]
         gaps = np.abs(central[1:] - central[:-1]) * self.steps[1 - NOISE_RUNGS :] * np.sqrt(2)
-        seen: Floats = np.partition(gaps, COUNTS, axis=0)[COUNTS] / THIRD_OF_NORMAL
+        seen: Floats = np.partition(gaps, THIRD, axis=0)[THIRD] / THIRD_OF_NORMAL
         return np.nan_to_num(seen, nan=0.0, posinf=0.0)
 
     def _quantum(self) -> Floats:

@@ -19,6 +19,8 @@ from gradcheck.many_lines import Slopes
 SAME_LOSS = 1e-6
 # The losses of the samples add up to the loss, to this.
 SAME_SUM = 1e-9
+# How far outputs are moved relatively, to see whether they do so elsewhere.
+NEARBY = 1e-2
 # Numbers that the losses of samples may have to work through: a few seconds' worth.
 MOST_NUMBERS = 500_000_000
 # Calls of the loss that its derivatives by all outputs may take, without losses of the samples.
@@ -98,10 +100,10 @@ class LossAtOutputs:
         """Return whether the loss is the sum of the samples' or its mean, here and elsewhere."""
         generator = np.random.default_rng([seed, *b"outputs"])
         samples = self._outputs.shape[axis]
-        size = np.maximum(np.abs(self._outputs), 1e-3 * np.max(np.abs(self._outputs)))
+        random = generator.standard_normal(self._outputs.shape)
         factors = {1.0, 1.0 / samples}
-        for reach in (0.0, 1.0):
-            moved = self._outputs + reach * size * generator.standard_normal(self._outputs.shape)
+        # Relatively, what is positive stays so, as probabilities have to.
+        for moved in (self._outputs, self._outputs * (1.0 + NEARBY * random)):
             losses = self._losses(moved.copy(), self._targets)
             if losses.shape != (samples,):
                 return False

@@ -180,7 +180,7 @@ def test_a_function_without_values_around_its_point_has_no_slope():
 
 
 def test_the_edge_of_a_domain_is_stayed_away_from():
-    z = 10.0 ** -np.arange(0, 8.0)
+    z = 10.0 ** -np.array([*range(8), 12, 15, 40, 200])
     with np.errstate(invalid="ignore", divide="ignore"):
         found = slopes(np.log, z)
     assert np.all(off(found, 1 / extended(z)) <= found.error_bars)

@@ -142,14 +142,14 @@ class ColumnSquares:
         return np.sum(cls.per_sample(outputs, targets))
 
 
-class Softmax(Layer):
-    def __post_init__(self):
-        self.function = self.softmax
+def softmax(z):
+    exponentials = np.exp(z - z.real.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
-    @staticmethod
-    def softmax(z):
-        exponentials = np.exp(z - z.real.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+@dataclass
+class Softmax(Layer):
+    function: object = softmax
 
 
 class Linear(Layer):
@@ -459,3 +459,23 @@ def test_at_a_kink_every_subgradient_is_inside_the_bars():
     assert np.all(inside)
     # Only the unit that is at its kink has a bar to speak of.
     assert found.error_bars["a.bias"][0] > 1e3 * np.max(found.error_bars["a.bias"][1:])
+
+
+def test_a_loss_of_probabilities_stays_in_its_domain():
+    class Entropy:
+        @staticmethod
+        def per_sample(outputs, targets):
+            return -np.sum(targets * np.log(outputs), axis=1)
+
+        @classmethod
+        def value(cls, outputs, targets):
+            return np.mean(cls.per_sample(outputs, targets))
+
+    targets = np.random.default_rng(12).random((SAMPLES, 3))
+    layers = two_layers(last=Softmax)
+    layers[1].parameters["weight"] *= 8.0
+    example = Example(layers, Entropy, targets=targets / targets.sum(axis=1, keepdims=True))
+    found = example.measured()
+    assert set(found.values) == set(example.parameters)
+    assert_right(found, example.truth(), sharp=1e-5)
+    assert found.partial_evaluations < 500
