@@ -94,7 +94,7 @@ class LossAtOutputs:
 
     def _losses(self, outputs: Array, targets: Any) -> Array:
         assert self._loss.per_sample is not None
-        return np.asarray(self._loss.per_sample(outputs, targets))
+        return np.array(self._loss.per_sample(outputs, targets))
 
     def _adds_up(self, axis: int, seed: int) -> bool:
         """Return whether the loss is the sum of the samples' or its mean, here and elsewhere."""

@@ -59,7 +59,8 @@ class EntryByEntry:
                 self._stacks = values is not None and is_same(values[0], self.origin)
             if self._stacks and values is not None:
                 return values
-        rows = [np.asarray(self._function(row.reshape(self._shape).copy())) for row in points]
+        # Copies, as the user's code may return the same array every time.
+        rows = [np.array(self._function(row.reshape(self._shape).copy())) for row in points]
         return np.stack(rows).reshape(points.shape)
 
     def _stacked(self, points: Array) -> Array | None:
@@ -128,7 +129,7 @@ class SampleBySample:
         """Return the numbers of the samples, (sets, samples), for sets of rows."""
         copies, samples, units = sets.shape
         stacked = sets.reshape(copies * samples, units)
-        values = np.asarray(self._function(stacked.T.copy() if self.axis else stacked, copies))
+        values = np.array(self._function(stacked.T.copy() if self.axis else stacked, copies))
         return values.reshape(copies, samples)
 
 
