@@ -88,7 +88,8 @@ class LossAtOutputs:
         found = SampleBySample(losses, self._outputs, axis=axis, stacks=stacks)
         if stacks:
             twice = np.concatenate([self._outputs] * 2, axis=axis)
-            if not is_same(np.asarray(losses(twice, 2)), np.tile(found.numbers, 2)):
+            numbers = np.concatenate([found.numbers] * 2)
+            if not is_same(np.asarray(losses(twice, 2)), numbers):
                 return None
         return found
 
@@ -153,4 +154,8 @@ class _Targets:
             return self._targets
         if not self._counts:
             raise NotUnderstood("targets that are not by sample")
-        return np.concatenate([self._array] * copies, axis=self._axis)
+        if self._axis:
+            return np.concatenate([self._array] * copies, axis=1)
+        shape = self._array.shape
+        many = np.broadcast_to(self._array, (copies, *shape))
+        return np.array(many).reshape(copies * shape[0], *shape[1:])
