@@ -115,6 +115,7 @@ class _Conclusion:
         if not windows:
             return None
         best, clash = trusted(windows)
+        clash = clash and not smaller_steps_agree(windows, best)
         kinked = best.kink > best.truncation + best.noise
         if clash or kinked or best.one_sided or not self.settings.agrees(best):
             return None

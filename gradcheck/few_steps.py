@@ -60,7 +60,7 @@ class Found:
     values, error_bars: the derivatives, and how far they may be off
     curvatures: second derivatives, roughly
     origin, noise: the functions' values, and the standard deviation of one
-    unit: round-off of the precision that they come in
+    unit, floor: round-off of the precision that they come in, and a noise they have at least
     independent: whether a function's value depends on its own number alone
     settled: whether there is nothing left to measure
     """
@@ -71,6 +71,7 @@ class Found:
     origin: Floats
     noise: Floats
     unit: Floats
+    floor: Floats
     independent: Mask
     settled: Mask
 
@@ -94,7 +95,7 @@ def by_few_steps(functions: Functions, at: Floats, scales: Floats, parts: Sequen
     if np.any(unit > EPSILON):
         # Points in lower precision jitter as well.
         size = size + np.where(unit > EPSILON, np.abs(at * value), 0.0)
-    assumed = ROUND_OFF_UNITS_OF_LOSS * unit * size + floor
+    assumed = np.maximum(ROUND_OFF_UNITS_OF_LOSS * unit * size, floor)
     curvature = few.second[_MIDDLE] / (STEPS[_MIDDLE] * scales) ** 2
     seen = _seen_noise(few, value, curvature)
     noise = np.maximum(assumed, SEEN_NOISE_SAFETY * seen)
@@ -104,8 +105,8 @@ def by_few_steps(functions: Functions, at: Floats, scales: Floats, parts: Sequen
     bars = truncation + jitter + lopsided
     settled = truncation <= SHARP * np.abs(value) + jitter
     settled &= (seen <= NOISIER * assumed) & np.isfinite(bars)
-    independent = np.abs(few.mixed - few.expected) <= SAME_UNITS * unit * np.abs(few.expected)
-    return Found(value, bars, curvature, few.origin, noise, unit, independent, settled)
+    independent = few.independent(SAME_UNITS * unit)
+    return Found(value, bars, curvature, few.origin, noise, unit, floor, independent, settled)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class _Few:
     central, second: first and second differences; those that are needed of the latter, by place
     size: the largest value at the largest step
     digits: those that some values have in common
-    still: whether a function has the same value everywhere
+    still: whether a function has the same value at the smallest steps
     mixed, expected: values where every function is at a point of its own, and what they were when
         all were there
     """
@@ -135,23 +136,32 @@ class _Few:
     mixed: Floats
     expected: Floats
 
+    def independent(self, relative: Floats) -> Mask:
+        """Return whether a function's value is the same wherever the others are."""
+        same: Mask = np.abs(self.mixed - self.expected) <= relative * np.abs(self.expected)
+        if not np.all(same):
+            # So it is where there is none in either case.
+            same |= self.mixed == self.expected
+            same |= np.isnan(self.mixed) & np.isnan(self.expected)
+        return same
+
 
 def _measured(functions: Functions, at: Floats, scales: Floats) -> _Few:
     masks = _masks(at.size)
     origin, mixed = _values(functions, np.stack([at, at + _mixing(at.size) * scales]))
-    expected, moves = origin.copy(), np.zeros(at.shape, np.bool_)
+    expected = origin.copy()
     central, second = [], {}
     for place, (ahead, behind, width) in enumerate(_pairs(functions, at, scales)):
         central.append((ahead - behind) / width)
         if place in (_MIDDLE, _LAST):
             second[place] = (ahead - origin) + (behind - origin)
-        moves |= (ahead != origin) | (behind != origin)
+            still = (ahead == origin) & (behind == origin)
         if place in MIXED:
             np.copyto(expected, ahead if MIXED[place] > 0 else behind, where=masks[place])
         if place == 0:
             size = np.maximum(np.maximum(np.abs(ahead), np.abs(behind)), np.abs(origin))
             digits = ahead.view(np.int64) | behind.view(np.int64)
-    return _Few(at, scales, origin, central, second, size, digits, ~moves, mixed, expected)
+    return _Few(at, scales, origin, central, second, size, digits, still, mixed, expected)
 
 
 def _pairs(
@@ -196,8 +206,8 @@ def _mixing(size: int) -> Floats:
 def _precision(few: _Few, parts: Sequence[slice]) -> tuple[Floats, Floats]:
     """Return the round-off of the precision that values were computed in, from the digits used.
 
-    And the noise of those that do not move at all, for what is lost in them may be of the others'
-    size: log(1 + exp(z)) is 0 where exp(z) is less than round-off.
+    And the noise of those that stand still at small steps, for what is lost in them may be of the
+    others' size: log(1 + exp(z)) is 0 where exp(z) is less than round-off.
     """
     unit, floor = np.full(few.at.shape, EPSILON), np.full(few.at.shape, UNDERFLOW)
     for part in parts:

@@ -21,7 +21,7 @@ from gradcheck.search import Search
 
 FAR_BELOW = (4, 5)
 # Steps that a glance takes: what needs more is better looked at in its parts.
-GLANCED_RUNGS = 4
+GLANCED_RUNGS = 5
 # A claimed slope drowns the loss's own if it is so many times as large; that counts where the
 # discrepancy is so many times its error bar.
 DROWNING, BEYOND_DOUBT = 10.0, 1000.0
@@ -56,7 +56,7 @@ def glance(
 ) -> LineDerivative | None:
     """Return the derivative of a loss along a line where it soon agrees with the analytic slope.
 
-    None at the first doubt: why there is one is not looked into.
+    None where it does not: why is not looked into.
     """
     ladder = Ladder(evaluate, conditions, settings)
     search = Search(ladder)
@@ -64,10 +64,13 @@ def glance(
     while rungs is not None and len(ladder.tried) < GLANCED_RUNGS:
         for index in rungs:
             ladder.add(index)
-        if (seen := agreement(ladder)) is None:
+        if not any(settings.agrees(window) for window in ladder.windows()):
             return None
         rungs = search.next_rungs()
-    return seen
+        below = max(ladder.tried) + 1
+        if rungs is not None and rungs[0] > below:
+            rungs = (below,)  # to leap is for who looks into a doubt
+    return agreement(ladder)
 
 
 def _without_the_claim(

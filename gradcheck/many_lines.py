@@ -14,14 +14,14 @@ import numpy as np
 
 from gradcheck.directions import Floats
 from gradcheck.extrapolation import RATIO
-from gradcheck.few_steps import POINTS, SAME_UNITS, by_few_steps
+from gradcheck.few_steps import POINTS, SAME_UNITS, Found, by_few_steps
 from gradcheck.ladder import EPSILON
 from gradcheck.many_rungs import LADDER, UNDERFLOW, Functions, Mask, Rungs, evaluated
 from gradcheck.many_windows import Reading, read
 
 # A step of order one, in parts of the size of what is moved, if that is larger.
 PART_OF_SIZE = 0.25
-# Points that may be nearer to a kink at zero than any step is.
+# Points that may be nearer to zero, where kinks and edges of domains are, than any step is.
 NEAR_ZERO = RATIO**-10
 # Of order one, in the complex step; and how many units of round-off its derivatives may be off.
 COMPLEX_STEP, COMPLEX_UNITS = 1e-20, 32.0
@@ -83,25 +83,26 @@ def slopes(functions: Functions, at: Floats, parts: Sequence[slice] | None = Non
     )
     is_open = ~few.settled
     if np.any(is_open):
-        found = _refined(_Long(functions, at, scales, few.unit, few.origin), found, is_open)
+        found = _refined(_Long(functions, at, scales, few), found, is_open)
     return found
 
 
 def _refined(long: _Long, found: Slopes, is_open: Mask) -> Slopes:
     """Return the derivatives with those that are open measured over a long ladder."""
     values, bars, jumps = (a.copy() for a in (found.values, found.error_bars, found.jumps))
-    noise = found.noise.copy()
+    noise, curvatures = found.noise.copy(), found.curvatures.copy()
 
     def keep(some: Mask, reading: Reading) -> None:
         values[some], bars[some], jumps[some] = vars(reading).values()
 
     rungs = long.rungs(is_open, long.scales)
     keep(is_open, read(rungs))
-    noise[is_open] = rungs.noise[-1]
+    noise[is_open], curvatures[is_open] = rungs.noise[-1], rungs.curvatures
     evaluations = found.evaluations + 2 * len(LADDER)
-    # A kink at zero may be as near as the point itself, which no other size tells.
+    # A kink or an edge at zero may be as near as the point itself, which no other size tells.
     distances = np.abs(long.at)
-    near = is_open & (jumps > 0.0) & (distances > 0.0) & (distances <= NEAR_ZERO)
+    near = is_open & ((jumps > 0.0) | np.isinf(bars)) & (distances > 0.0)
+    near &= distances <= NEAR_ZERO
     if np.any(near):
         reading = read(long.rungs(near, distances))
         sharper = reading.error_bars < bars[near]
@@ -109,7 +110,13 @@ def _refined(long: _Long, found: Slopes, is_open: Mask) -> Slopes:
         keep(near, Reading(*(array[sharper] for array in vars(reading).values())))
         evaluations += 2 * len(LADDER)
     return replace(
-        found, values=values, error_bars=bars, jumps=jumps, noise=noise, evaluations=evaluations
+        found,
+        values=values,
+        error_bars=bars,
+        jumps=jumps,
+        curvatures=curvatures,
+        noise=noise,
+        evaluations=evaluations,
     )
 
 
@@ -120,8 +127,7 @@ class _Long:
     functions: Functions
     at: Floats
     scales: Floats
-    unit: Floats
-    origin: Floats
+    few: Found
 
     def rungs(self, some: Mask, scales: Floats) -> Rungs:
         """Return the ladder of some functions, while the others stand still."""
@@ -133,8 +139,9 @@ class _Long:
         values = np.array([row[some] for row in evaluated(self.functions, points)])
         ahead, behind = np.split(values, 2)
         widths = np.subtract(*np.split(np.array(moved), 2))
-        at, origin, unit = (array[some] for array in (self.at, self.origin, self.unit))
-        return Rungs(at, origin, ahead, behind, widths, LADDER, unit)
+        few = self.few
+        at, origin, unit, floor = (a[some] for a in (self.at, few.origin, few.unit, few.floor))
+        return Rungs(at, origin, ahead, behind, widths, LADDER, unit, floor)
 
 
 def complex_slopes(functions: Functions, at: Floats, found: Slopes) -> Slopes | None:

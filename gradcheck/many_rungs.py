@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gradcheck.directions import Floats
 from gradcheck.extrapolation import RATIO
-from gradcheck.ladder import QUANTUM_TOLERANCE, ROUND_OFF_UNITS_OF_LOSS
+from gradcheck.ladder import ROUND_OFF_UNITS_OF_LOSS
 
 # Takes rows of points, an entry per function, and returns the functions' values in the same shape.
 Functions = Callable[[Floats], Floats]
@@ -21,16 +21,15 @@ Mask = npt.NDArray[np.bool_]
 SHORTER, GOLDEN = 0.2, 0.6180339887498949
 # The long ladder, in parts of order one.
 LADDER = tuple(RATIO**-k * (1.0 - SHORTER * (k * GOLDEN % 1.0)) for k in range(1, 19))
+# The rung of the ladder from which on steps are of a moderate size.
+MODERATE = 4
 # Numbers that are evaluated at once: few enough to stay in the cache.
 CHUNK = 16_000
-# Smallest rungs by which the noise is seen, and what that may be too small by; the median of the
-# size of a normal number, in its deviations.
-NOISE_RUNGS, SEEN_NOISE_SAFETY, MEDIAN_OF_NORMAL = 9, 2.0, 0.6745
+# Smallest rungs by which the noise is seen, and what that may be too small by. Of their gaps the
+# third smallest counts, and what that is of the deviation where they are normal.
+NOISE_RUNGS, SEEN_NOISE_SAFETY, THIRD, THIRD_OF_NORMAL = 9, 2.0, 2, 0.43
 # Below this there is no precision left; it stands for round-off there.
 UNDERFLOW = float(np.finfo(np.float64).tiny)
-# Changes of a function that are the same but for round-off; how many others show a rounded one.
-SAME_CHANGE, FEWEST_MULTIPLES = 1e-9, 3
-DIVISORS = (6, 5, 4, 3, 2, 1)
 
 
 def evaluated(functions: Functions, points: Sequence[Floats]) -> list[Floats]:
@@ -65,7 +64,8 @@ class Rungs:
     ahead, behind: values at the steps h and -h; a row per step, largest first
     widths: how far these two are apart, as moved
     relative: the steps in units of each function's scale
-    unit: round-off of the precision that the functions come in, one each
+    unit, floor: round-off of the precision that the functions come in, and a noise that they have
+        at least, one each
     """
 
     at: Floats
@@ -75,6 +75,7 @@ class Rungs:
     widths: Floats
     relative: tuple[float, ...]
     unit: Floats
+    floor: Floats
 
     @property
     def steps(self) -> Floats:
@@ -92,10 +93,18 @@ class Rungs:
         return ((self.ahead - self.origin) + (self.behind - self.origin)) / self.steps
 
     @property
+    def curvatures(self) -> Floats:
+        """Second derivatives, roughly: by the largest step of a moderate size with values."""
+        found = self.bends[MODERATE:] / self.steps[MODERATE:]
+        largest = np.argmax(np.isfinite(found), axis=0)[np.newaxis]
+        curvatures: Floats = np.take_along_axis(found, largest, axis=0)[0]
+        return np.nan_to_num(curvatures, nan=0.0, posinf=0.0, neginf=0.0)
+
+    @property
     def noise(self) -> Floats:
         """Standard deviation of one value at every step."""
         size = np.maximum(np.maximum(np.abs(self.ahead), np.abs(self.behind)), np.abs(self.origin))
-        assumed = ROUND_OFF_UNITS_OF_LOSS * self.unit * size + UNDERFLOW
+        assumed = np.maximum(ROUND_OFF_UNITS_OF_LOSS * self.unit * size, self.floor)
         seen = np.maximum(SEEN_NOISE_SAFETY * self._seen(), self._quantum() / 2)
         noise: Floats = np.maximum(assumed, seen)
         return noise
@@ -103,30 +112,22 @@ class Rungs:
     def _seen(self) -> Floats:
         """Return by how much the differences of the smallest steps contradict each other.
 
-        Their truncation errors are nothing beside round-off. A median, for a kink between two of
-        the steps is no noise.
+        The truncation errors of most are nothing beside round-off. A small one of the gaps counts,
+        for a kink is no noise, and makes the gaps of all steps that reach across it large.
         """
         central = self.central[-NOISE_RUNGS:]
         gaps = np.abs(central[1:] - central[:-1]) * self.steps[1 - NOISE_RUNGS :] * np.sqrt(2)
-        seen: Floats = np.median(gaps, axis=0) / MEDIAN_OF_NORMAL
+        seen: Floats = np.partition(gaps, THIRD, axis=0)[THIRD] / THIRD_OF_NORMAL
         return np.nan_to_num(seen, nan=0.0, posinf=0.0)
 
     def _quantum(self) -> Floats:
-        """Return what the values move by multiples of, where these stand still at some steps.
+        """Return the smallest change of functions that stand still at the smallest step.
 
-        So do those of a function that is rounded; zero for others.
+        If they go up on one side and down on the other further out, they are rounded. Zero for
+        others, for a kink may have a flat side.
         """
-        sides = np.stack([self.ahead - self.origin, self.behind - self.origin])
-        changes = np.sort(np.abs(sides).reshape(-1, sides.shape[-1]), axis=0)
-        gaps = np.diff(changes, axis=0)
-        is_new = gaps > SAME_CHANGE * changes[1:]
-        smallest = np.min(np.where(is_new, gaps, np.inf), axis=0)
-        may_be = (changes[0] == 0.0) & (np.sum(is_new, axis=0) >= FEWEST_MULTIPLES)
-        quantum: Floats = np.zeros_like(smallest)
-        # The smallest gap that was met may be a few quanta.
-        for divisor in DIVISORS if np.any(may_be) else ():
-            multiples = changes / (smallest / divisor)
-            off = np.abs(multiples - np.rint(multiples))
-            fits = np.all(off <= QUANTUM_TOLERANCE * np.maximum(multiples, 1.0), axis=0)
-            quantum = np.where(may_be & fits, smallest / divisor, quantum)
-        return quantum
+        ahead, behind = self.ahead - self.origin, self.behind - self.origin
+        stands = (ahead[-1] == 0.0) & (behind[-1] == 0.0)
+        stands &= np.any(np.sign(ahead) * np.sign(behind) < 0.0, axis=0)
+        changes = np.minimum(*(np.where(a == 0.0, np.inf, np.abs(a)) for a in (ahead, behind)))
+        return np.where(stands, np.min(changes, axis=0), 0.0)

@@ -123,7 +123,8 @@ class _Windows:
         whole, lower, upper = _weights(self.relative, False)
         estimates = whole @ central
         low, high = np.abs(estimates - lower @ central), np.abs(estimates - upper @ central)
-        truncations = (TRUNCATION_SAFETY * np.maximum(low, high / RATIO**2)).reshape(self.shape)
+        # By RATIO and not its square: where a second derivative jumps, errors fall like the step.
+        truncations = (TRUNCATION_SAFETY * np.maximum(low, high / RATIO)).reshape(self.shape)
         large = sum(step > UNVERIFIED_ORDER for step in self.relative)
         gaps = np.abs(central[:-1] - central[1:])
         truncations[0, :large] = gaps[:large]

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import Floats, norm
 from gradcheck.execution import Evaluator
-from gradcheck.ladder import EPSILON, Conditions, LineSettings
+from gradcheck.extrapolation import NOISE_MULTIPLE, RATIO
+from gradcheck.ladder import EPSILON, SHARPNESS, Conditions, LineSettings
 from gradcheck.leaves import DOUBLE
 from gradcheck.line import first_step, glance
 from gradcheck.probes import Claim, ProbeMeasurement, length_scale
@@ -26,6 +27,8 @@ SHARPER = 0.2
 LONGER = 8.0
 # The rounding of a step is a twelfth of its square at most, on average; this is well above.
 ROUNDED_STEP = 0.5
+# Part of the scale that a first step may be: beyond, hardly any function is as it is here.
+LONGEST = 0.5
 # A parameter that contributes less than this part is looked at by itself: it would take the shared
 # direction more steps than its own.
 SMALLEST_PART = 1e-3
@@ -85,13 +88,17 @@ def _settings(parts: list[_Part], typical: float, conditions: Conditions) -> Lin
     scale = length_scale(sum(part.along.size for part in parts))
     needed = [part.claim.required * part.typical for part in parts]
     within = [size for size in needed if size > SMALLEST_PART * max(needed)]
+    usual = LONGER * first_step(scale, conditions)
+    # Of three steps the smallest has the noise: no more of it than the error bar may be.
+    noise = conditions.multiplier * NOISE_MULTIPLE * conditions.noise
+    quiet = RATIO**2 * noise / (SHARPNESS * SHARPER * min(within, default=math.inf))
     return LineSettings(
         slope=math.fsum(part.slope for part in parts),
         slope_round_off=sum(
             part.claim.round_off_at_random(part.slope, part.typical) for part in parts
         ),
         scale=scale,
-        first_step=LONGER * first_step(scale, conditions),
+        first_step=max(usual, min(quiet, LONGEST * scale)),
         required=SHARPER * min(within) / typical if within else 1.0,
         reference=typical,
     )

@@ -10,7 +10,7 @@ from gradcheck.diagnosis.asking import AskedLoss
 from gradcheck.directions import Floats
 from gradcheck.ladder import EPSILON
 from gradcheck.layer_numbers.evaluations import Array, SampleBySample, is_same
-from gradcheck.layer_numbers.going_down import MOST_NUMBERS, ROWS
+from gradcheck.layer_numbers.going_down import ROWS
 from gradcheck.layer_numbers.linear_maps import Signal
 from gradcheck.layer_numbers.passes import NotUnderstood
 from gradcheck.many_lines import Slopes
@@ -19,6 +19,10 @@ from gradcheck.many_lines import Slopes
 SAME_LOSS = 1e-6
 # The losses of the samples add up to the loss, to this.
 SAME_SUM = 1e-9
+# How far outputs are moved relatively, to see whether they do so elsewhere.
+NEARBY = 1e-2
+# Numbers that the losses of samples may have to work through: a few seconds' worth.
+MOST_NUMBERS = 500_000_000
 # Calls of the loss that its derivatives by all outputs may take, without losses of the samples.
 MOST_CALLS = 20_000
 
@@ -84,22 +88,23 @@ class LossAtOutputs:
         found = SampleBySample(losses, self._outputs, axis=axis, stacks=stacks)
         if stacks:
             twice = np.concatenate([self._outputs] * 2, axis=axis)
-            if not is_same(np.asarray(losses(twice, 2)), np.tile(found.numbers, 2)):
+            numbers = np.concatenate([found.numbers] * 2)
+            if not is_same(np.asarray(losses(twice, 2)), numbers):
                 return None
         return found
 
     def _losses(self, outputs: Array, targets: Any) -> Array:
         assert self._loss.per_sample is not None
-        return np.asarray(self._loss.per_sample(outputs, targets))
+        return np.array(self._loss.per_sample(outputs, targets))
 
     def _adds_up(self, axis: int, seed: int) -> bool:
         """Return whether the loss is the sum of the samples' or its mean, here and elsewhere."""
         generator = np.random.default_rng([seed, *b"outputs"])
         samples = self._outputs.shape[axis]
-        size = np.maximum(np.abs(self._outputs), 1e-3 * np.max(np.abs(self._outputs)))
+        random = generator.standard_normal(self._outputs.shape)
         factors = {1.0, 1.0 / samples}
-        for reach in (0.0, 1.0):
-            moved = self._outputs + reach * size * generator.standard_normal(self._outputs.shape)
+        # Relatively, what is positive stays so, as probabilities have to.
+        for moved in (self._outputs, self._outputs * (1.0 + NEARBY * random)):
             losses = self._losses(moved.copy(), self._targets)
             if losses.shape != (samples,):
                 return False
@@ -149,4 +154,8 @@ class _Targets:
             return self._targets
         if not self._counts:
             raise NotUnderstood("targets that are not by sample")
-        return np.concatenate([self._array] * copies, axis=self._axis)
+        if self._axis:
+            return np.concatenate([self._array] * copies, axis=1)
+        shape = self._array.shape
+        many = np.broadcast_to(self._array, (copies, *shape))
+        return np.array(many).reshape(copies * shape[0], *shape[1:])

@@ -179,7 +179,11 @@ class Chain:
                 break
             if signal is not None:
                 signal = local.below(signal, delta, self._method)
-        return {name: held for name, held in found.items() if name not in unknown}
+        return {
+            name: held
+            for name, held in found.items()
+            if name not in unknown and np.isfinite(held.bars).all()
+        }
 
     def _add(
         self,

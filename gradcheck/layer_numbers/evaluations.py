@@ -59,7 +59,8 @@ class EntryByEntry:
                 self._stacks = values is not None and is_same(values[0], self.origin)
             if self._stacks and values is not None:
                 return values
-        rows = [np.asarray(self._function(row.reshape(self._shape).copy())) for row in points]
+        # Copies, as the user's code may return the same array every time.
+        rows = [np.array(self._function(row.reshape(self._shape).copy())) for row in points]
         return np.stack(rows).reshape(points.shape)
 
     def _stacked(self, points: Array) -> Array | None:
@@ -109,12 +110,25 @@ class SampleBySample:
         shape = (len(points), units, samples) if self.axis else (len(points), samples, units)
         shaped = points.reshape(shape)
         moved = shaped if self.axis else shaped.swapaxes(1, 2)
-        # One line of (samples,) for every row of points and every unit.
-        lines = moved.reshape(-1, samples)
-        step = max(1, CHUNK // max(self._rows.size, 1)) if self._stacks else 1
-        parts = [self._moved(lines, slice(at, at + step)) for at in range(0, len(lines), step)]
+        at_once = CHUNK // max(self._rows.size, 1) if self._stacks else 1
+        if at_once >= units:
+            step = at_once // units
+            parts = [self._all_moved(moved[at : at + step]) for at in range(0, len(moved), step)]
+        else:
+            # One line of (samples,) for every row of points and every unit.
+            lines, step = moved.reshape(-1, samples), max(1, at_once)
+            parts = [self._moved(lines, slice(at, at + step)) for at in range(0, len(lines), step)]
         values = np.concatenate(parts).reshape(len(points), units, samples)
         return (values if self.axis else values.swapaxes(1, 2)).reshape(points.shape)
+
+    def _all_moved(self, moved: Array) -> Array:
+        """Return the numbers where every unit by itself has moved, to (rows, units, samples)."""
+        rows, units, samples = moved.shape
+        sets = np.empty((rows, units, samples, units), moved.dtype)
+        sets[:] = self._rows
+        # A view of every unit in the copy where it has moved.
+        np.einsum("kisi->kis", sets)[:] = moved
+        return self._values(sets.reshape(rows * units, samples, units))
 
     def _moved(self, lines: Array, chosen: slice) -> Array:
         some = lines[chosen]
@@ -128,7 +142,7 @@ class SampleBySample:
         """Return the numbers of the samples, (sets, samples), for sets of rows."""
         copies, samples, units = sets.shape
         stacked = sets.reshape(copies * samples, units)
-        values = np.asarray(self._function(stacked.T.copy() if self.axis else stacked, copies))
+        values = np.array(self._function(stacked.T.copy() if self.axis else stacked, copies))
         return values.reshape(copies, samples)
 
 

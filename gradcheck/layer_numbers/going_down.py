@@ -72,7 +72,7 @@ def through_function(
     values = Signal(*(a.reshape(len(at), -1) for a in (signal.values, signal.bars)))
 
     def flat(stacked: Array, copies: int) -> Array:
-        outputs = np.asarray(function(stacked.reshape(-1, *shape[1:])))
+        outputs = np.array(function(stacked.reshape(-1, *shape[1:])))
         return outputs.reshape(copies * len(at), -1)
 
     by_rows = _Weighted(flat, values)

@@ -223,7 +223,7 @@ def rows_matrix(one: Pass) -> Floats | None:
 
     def at(inputs: Floats) -> Floats:
         found = one.preactivation(one.copies(), inputs.reshape(-1, *x.shape[1:]).copy())
-        return np.asarray(found, np.float64).reshape(len(inputs), -1)
+        return np.array(found, np.float64).reshape(len(inputs), -1)
 
     both = at(np.concatenate([np.zeros((1, size)), np.eye(size)]))
     matrix: Floats = both[1:] - both[0]

@@ -8,7 +8,7 @@ import pytest
 
 from gradcheck.budget import Budget
 from gradcheck.calling import Caller
-from gradcheck.diagnosis.asking import AskedLayer, Asker, NotKnown
+from gradcheck.diagnosis.asking import AskedLayer, AskedLoss, Asker, NotKnown
 
 
 def test_what_a_function_returns_or_raises_comes_through():
@@ -64,3 +64,18 @@ def test_a_layer_without_preactivations_has_none():
     assert asked.backward(1, 2) == (2, 1)
     layer.preactivation = lambda parameters, inputs: parameters + inputs
     assert AskedLayer(layer, Asker()).preactivation(1, 2) == 3
+
+
+def test_what_a_layer_or_a_loss_need_not_have_is_asked_for_where_it_is_there():
+    layer = SimpleNamespace(name="a", forward=None, backward=None)
+    assert AskedLayer(layer, Asker()).activate is None
+    assert AskedLayer(layer, Asker()).linear_in is None
+    layer.activate, layer.linear_in = (lambda z: 2 * z), ("weight",)
+    asker = Asker()
+    assert AskedLayer(layer, asker).activate(3) == 6
+    assert AskedLayer(layer, asker).linear_in == ("weight",)
+    loss = SimpleNamespace(value=None)
+    assert AskedLoss(loss, asker).per_sample is None
+    loss.per_sample = lambda outputs, targets: outputs - targets
+    assert AskedLoss(loss, asker).per_sample(5, 3) == 2
+    assert asker.calls == 2

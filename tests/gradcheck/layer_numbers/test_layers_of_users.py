@@ -142,14 +142,14 @@ class ColumnSquares:
         return np.sum(cls.per_sample(outputs, targets))
 
 
-class Softmax(Layer):
-    def __post_init__(self):
-        self.function = self.softmax
+def softmax(z):
+    exponentials = np.exp(z - z.real.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
-    @staticmethod
-    def softmax(z):
-        exponentials = np.exp(z - z.real.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+@dataclass
+class Softmax(Layer):
+    function: object = softmax
 
 
 class Linear(Layer):
@@ -402,3 +402,108 @@ def test_integer_inputs_of_an_embedding_are_handed_on_as_they_are():
     found = example.measured()
     assert set(found.values) == set(example.parameters)
     assert_right(found, example.truth())
+
+
+def test_a_batch_without_samples_gives_nothing():
+    example = Example(two_layers(), inputs=np.zeros((0, 4)), targets=np.zeros((0, 3)))
+    network = SimpleNamespace(layers=example.layers, loss=Squares)
+    given = example.parameters, example.inputs, example.targets
+    assert layered_gradient(network, *given, 0.0) is None
+
+
+def test_wide_outputs_are_measured_too():
+    rng = np.random.default_rng(9)
+    layers = [dense(rng, "a", 4, 5), dense(rng, "b", 5, 300)]
+    example = Example(layers, targets=rng.standard_normal((SAMPLES, 300)))
+    found = example.measured(names=["a.bias"])
+    truth = {"a.bias": np.empty(5)}
+    for place in range(5):
+        moved = {name: np.array(array, complex) for name, array in example.parameters.items()}
+        moved["a.bias"][place] += 1e-30j
+        truth["a.bias"][place] = example.value(moved).imag / 1e-30
+    assert_right(found, truth)
+
+
+def test_layers_of_activations_alone_need_no_parameters():
+    class Activation(Layer):
+        preactivation = None
+
+        def forward(self, parameters, inputs):
+            return self.function(inputs), None
+
+    rng = np.random.default_rng(10)
+    layers = [
+        dense(rng, "a", 4, 5, Linear),
+        Activation("f", {}, np.tanh),
+        dense(rng, "b", 5, 3, Linear),
+    ]
+    example = Example(layers)
+    found = example.measured()
+    assert set(found.values) == set(example.parameters)
+    assert_right(found, example.truth())
+
+
+def test_at_a_kink_every_subgradient_is_inside_the_bars():
+    rng = np.random.default_rng(11)
+    layers = two_layers()
+    layers[0].function = lambda z: np.where(np.real(z) > 0, z, 0 * z)
+    layers[0].parameters["weight"][:, 0] = 0.0
+    layers[0].parameters["bias"][0] = 0.0
+    example = Example(layers, inputs=rng.standard_normal((SAMPLES, 4)))
+    found = example.measured()
+    inside = []
+    for side in (1e-300, -1e-300):
+        layers[0].parameters["bias"][0] = side
+        truth = example.truth()["a.bias"]
+        inside.append(np.abs(found.values["a.bias"] - truth) <= found.error_bars["a.bias"] + 1e-15)
+    assert np.all(inside)
+    # Only the unit that is at its kink has a bar to speak of.
+    assert found.error_bars["a.bias"][0] > 1e3 * np.max(found.error_bars["a.bias"][1:])
+
+
+def test_a_loss_of_probabilities_stays_in_its_domain():
+    class Entropy:
+        @staticmethod
+        def per_sample(outputs, targets):
+            return -np.sum(targets * np.log(outputs), axis=1)
+
+        @classmethod
+        def value(cls, outputs, targets):
+            return np.mean(cls.per_sample(outputs, targets))
+
+    targets = np.random.default_rng(12).random((SAMPLES, 3))
+    layers = two_layers(last=Softmax)
+    layers[1].parameters["weight"] *= 8.0
+    example = Example(layers, Entropy, targets=targets / targets.sum(axis=1, keepdims=True))
+    found = example.measured()
+    assert set(found.values) == set(example.parameters)
+    assert_right(found, example.truth(), sharp=1e-5)
+    assert found.partial_evaluations < 500
+
+
+def test_user_code_may_return_the_same_array_every_time():
+    def reusing(function):
+        buffers = {}
+
+        def reused(*given):
+            fresh = np.asarray(function(*given))
+            buffer = buffers.setdefault((fresh.shape, fresh.dtype), np.empty_like(fresh))
+            buffer[...] = fresh
+            return buffer
+
+        return reused
+
+    class Reusing(Squares):
+        per_sample = staticmethod(reusing(Squares.per_sample))
+
+    truth = Example(two_layers(last=Softmax)).truth()
+    layers = two_layers(last=Softmax)
+    example = Example(layers, Reusing)
+    loss = float(example.value(example.parameters))
+    for layer in layers:
+        for method in ("preactivation", "activate"):
+            setattr(layer, method, reusing(getattr(layer, method)))
+    network = SimpleNamespace(layers=layers, loss=Reusing)
+    found = layered_gradient(network, example.parameters, example.inputs, example.targets, loss)
+    assert set(found.values) == set(example.parameters)
+    assert_right(found, truth)
