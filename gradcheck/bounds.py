@@ -51,6 +51,13 @@ class Bounds:
             return True
         return bool(self.lower[name][index] <= value <= self.upper[name][index])
 
+    def hold_each(self, name: str, positions: npt.NDArray[np.intp], values: Array) -> Mask:
+        """Return which values of entries, a row for each, lie within the bounds of theirs."""
+        if name not in self.lower:
+            return np.ones(values.shape, bool)
+        low, high = (side[name].flat[positions] for side in (self.lower, self.upper))
+        return (values >= low[:, np.newaxis]) & (values <= high[:, np.newaxis])
+
     def within_width(self, name: str, scale: Floats) -> Floats:
         """Return the scale of every entry, at most as large as the box is wide: 0 where fixed."""
         if name not in self.lower:

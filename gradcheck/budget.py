@@ -23,6 +23,11 @@ class Budget:
         self._clock = clock or time.monotonic
         self._end = None if seconds is None else self._clock() + seconds
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the time may ever be over."""
+        return self._end is not None
+
     def left(self) -> float | None:
         """Return how many seconds are left, None for all the time in the world."""
         return None if self._end is None else max(0.0, self._end - self._clock())

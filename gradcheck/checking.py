@@ -20,6 +20,7 @@ from gradcheck.gradient_sizes import size_notes
 from gradcheck.leaves import kinds_instead
 from gradcheck.measuring import Measurements, measure_parameters
 from gradcheck.options import CheckOptions, Options, settle_options, takes_options
+from gradcheck.parameter_sets import check_sets, with_sets
 from gradcheck.parameters import assign_layers, select_names
 from gradcheck.plan import PROBES, Plan, make_plan
 from gradcheck.preflight import (
@@ -114,6 +115,9 @@ def check_gradients(
         another thread, which is left to itself when one takes longer
     budget: seconds after which no more is measured, looked at between slopes; a parameter whose
         random directions were all measured by then is judged by those
+    vectorized: the loss takes many parameter sets at once: every floating-point array has a
+        leading axis of sets, also where there is one set only, and an array of as many losses is
+        returned; the gradient is called as ever
 
     Returns
     -------
@@ -171,6 +175,8 @@ def check_settled(problem: Problem, settled: Options, probes: int = PROBES) -> G
 
 
 def _subject(problem: Problem, options: Options, budget: Budget, probes: int) -> _Subject:
+    if options.vectorized:
+        problem = with_sets(problem)
     evaluator = Evaluator(problem, options.reseed, options.timeout, options.bounds)
     names = [name for name, array in evaluator.original.items() if array.size]
     if not names:
@@ -218,6 +224,8 @@ def _checked(subject: _Subject) -> _Results:
     """Return the reports, the findings and what there is to note about both."""
     flight = Preflight((np.nan, np.nan))
     try:
+        if subject.options.vectorized:
+            check_sets(subject.evaluator)
         flight = run_preflight(subject.evaluator, subject.selected)
         results = (_run if flight.analytic else _stopped)(subject, flight)
     except TimedOut as late:

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
 
 from gradcheck.budget import Budget
-from gradcheck.directions import Floats, entry_scales, noise_directions, norm
-from gradcheck.entry_table import Entries, EntryMeasurement
+from gradcheck.directions import Floats, entry_scales, noise_directions
+from gradcheck.entry_losses import Positions
+from gradcheck.entry_table import Entries, EntryMeasurement, is_plain
 from gradcheck.execution import Evaluator
-from gradcheck.ladder import Conditions, Evaluate, LineSettings
+from gradcheck.ladder import Conditions
 from gradcheck.leaves import Array, as_complex
-from gradcheck.line import differentiate, first_step
 from gradcheck.noise import measure_noise
 from gradcheck.parameters import rebuilder
-from gradcheck.probes import (
-    SHARED_ROUND_OFF,
-    Claim,
-)
+from gradcheck.probes import Claim
 from gradcheck.problem import Problem
+from gradcheck.sweep import Block, Sweep
 
-# An entry this much smaller than its parameter's typical one is compared at that size: beside it
-# the entry's own relative error does not matter, and the loss cannot show it.
-SMALLEST_RELEVANT = 1e-6
-# From further away a saturated function looks straight; the ladder may still grow there.
-LONGEST_START = 8.0
-# A neighbour close to a kink took steps that are far too small for others.
-SHORTEST_START = 1e-3
 NUMERICAL_REQUIRED = 1e-6
+# The first entries tell what steps the others like.
+BLOCKS = (8, 64, 512, 2048)
 
 
 def measure_entries(
@@ -46,51 +40,49 @@ def measure_entries(
 
     Where the time runs out, those of the first ones.
     """
-    shape = claim.analytic.shape
-    typical = norm(claim.analytic) / math.sqrt(claim.analytic.size)
-    largest = float(np.max(np.abs(claim.analytic)))
-    measured = []
-    # Neighbouring entries like similar steps: each starts where the last one ended.
-    start = None
-    for position in positions:
-        if budget is not None and budget.is_spent():
+    budget = budget or Budget()
+    sweep = Sweep(evaluator, conditions, claim, budget)
+    flat = np.asarray(positions, np.intp)
+    value, error, discrepancy = (np.empty(flat.size) for _ in range(3))
+    special: dict[int, EntryMeasurement] = {}
+    shape, analytic = claim.analytic.shape, _at(claim.analytic, flat)
+    done, bias = 0, 1.0
+    for start, end in _blocks(flat.size):
+        block = Block(sweep, flat[start:end], bias)
+        discrepancy[start:end], error[start:end] = block.estimate, block.error
+        value[start:end] = analytic[start:end] + block.estimate
+        for place, found in block.slopes.items():
+            at = start + place
+            value[at], error[at] = found.value, found.error_bar
+            discrepancy[at] = found.discrepancy
+            if not is_plain(found):
+                index = tuple(int(i) for i in np.unravel_index(flat[at], shape))
+                special[at] = EntryMeasurement(index, float(analytic[at]), found)
+        done = start + block.done
+        if done < end:
             break
-        index = tuple(int(i) for i in np.unravel_index(position, shape))
-        analytic, scale = float(claim.analytic[index]), float(claim.scale[index])
-        default = first_step(scale, conditions)
-        round_off = claim.units * claim.unit * (abs(analytic) + SHARED_ROUND_OFF * largest)
-        settings = LineSettings(
-            slope=analytic,
-            slope_round_off=round_off + float(claim.inexactness[index]),
-            scale=scale,
-            first_step=max(start * scale, SHORTEST_START * default) if start else default,
-            required=claim.required,
-            reference=SMALLEST_RELEVANT * typical if analytic else typical,
-            enough=claim.required * typical,
-            negligible=claim.negligible * abs(analytic),
-            comparing=claim.comparing,
-        )
-        derivative = differentiate(
-            _line(evaluator, claim.name, index, analytic), conditions, settings
-        )
-        if derivative.limit == "precision" and abs(derivative.discrepancy) <= derivative.error_bar:
-            start = min(derivative.step_size / scale, LONGEST_START)
-        measured.append(EntryMeasurement(index, analytic, derivative))
-    return Entries.of(shape, measured)
+        bias *= block.step_ratio
+    kept = slice(done)
+    return Entries(
+        shape, flat[kept], analytic[kept], value[kept], error[kept], discrepancy[kept], special
+    )
 
 
-def _line(evaluator: Evaluator, name: str, index: tuple[int, ...], analytic: float) -> Evaluate:
-    original = evaluator.original[name]
-    kind: Callable[[float], Any] = original.dtype.type
-    origin = float(original[index])
+def _blocks(count: int) -> Iterator[tuple[int, int]]:
+    start = 0
+    for size in chain(BLOCKS, repeat(BLOCKS[-1])):
+        if start >= count:
+            return
+        end = min(count, start + size)
+        yield start, end
+        start = end
 
-    def evaluate(step: float) -> tuple[float, float]:
-        moved = kind(origin + step)
-        if moved == origin:  # the step is below what the entry's precision can show
-            return math.nan, 0.0
-        return evaluator.loss_at_entry(name, index, moved), analytic * (float(moved) - origin)
 
-    return evaluate
+def _at(array: Floats, positions: Positions) -> Floats:
+    """Return the entries at flat positions; where these are all of them, without a copy."""
+    if positions.size == array.size and np.all(positions[1:] > positions[:-1]):
+        return array.reshape(-1)
+    return array.flat[positions]
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,9 @@ class Entries:
             value=np.array([derivative.value for derivative in found], np.float64),
             error_bar=np.array([derivative.error_bar for derivative in found], np.float64),
             discrepancy=np.array([derivative.discrepancy for derivative in found], np.float64),
-            special={place: entry for place, entry in enumerate(listed) if not _is_plain(entry)},
+            special={
+                place: entry for place, entry in enumerate(listed) if not is_plain(entry.derivative)
+            },
         )
 
     def __len__(self) -> int:
@@ -131,7 +133,7 @@ def _flat(indices: npt.NDArray[np.intp], shape: tuple[int, ...]) -> npt.NDArray[
     return np.asarray(np.ravel_multi_index(tuple(indices.T), shape), np.intp)
 
 
-def _is_plain(entry: EntryMeasurement) -> bool:
-    found = entry.derivative
+def is_plain(found: LineDerivative) -> bool:
+    """Return whether there is no more to say about a slope than what the arrays hold."""
     is_smooth = found.smoothness == "smooth" and not found.side and found.beside is None
-    return is_smooth and found.limit == "precision" and np.isfinite(found.discrepancy)
+    return is_smooth and found.limit == "precision" and bool(np.isfinite(found.discrepancy))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from gradcheck.bounds import OutOfBounds, read_bounds
 from gradcheck.calling import Caller
 from gradcheck.diagnosis import codes
+from gradcheck.fresh_containers import copier
 from gradcheck.leaves import (
     DOUBLE,
     Array,
@@ -267,6 +268,19 @@ class Evaluator:
             return float("nan")
         finally:
             working[index] = self.original[name][index]
+
+    def bare_loss(self) -> Callable[[], Any] | None:
+        """Return the call of the loss at the working arrays alone, for many in a row.
+
+        Nobody counts it or reads what it returns. None where calls need more than containers.
+        """
+        loss, args = self.problem.loss, self.problem.args
+        if loss is None or self.reseed is not None or self.timeout is not None:
+            return None
+        if self.problem.in_place:
+            return loss
+        make = self._handed_out if self._scalars else copier(self._handed_out())
+        return None if make is None else lambda: loss(make(), *args)
 
     def complex_loss_at(self, changes: Mapping[str, Array]) -> complex:
         """Return the loss at complex copies of all parameters, some of them changed.

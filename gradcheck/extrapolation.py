@@ -42,8 +42,8 @@ def extrapolation_weights(powers: list[int]) -> tuple[float, ...]:
 
 
 # Central differences err in h**2, h**4, ...; second differences over h err in h, h**3, ...
-_EVEN = {count: extrapolation_weights([2 * i for i in range(count)]) for count in (1, 2, 3, 4)}
-_ODD = {
+EVEN = {count: extrapolation_weights([2 * i for i in range(count)]) for count in (1, 2, 3, 4)}
+ODD = {
     count: extrapolation_weights([0] + [2 * i - 1 for i in range(1, count)])
     for count in (1, 2, 3, 4)
 }
@@ -168,13 +168,13 @@ def _window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
         top=top,
         bottom=top + count - 1,
         step=rungs[0].step,
-        estimate=dot(_EVEN[count], central),
+        estimate=dot(EVEN[count], central),
         truncation=_truncation(rungs, central, reading),
-        noise=multiple * deviation(_EVEN[count], jitter),
-        jump=dot(_ODD[count], bend),
+        noise=multiple * deviation(EVEN[count], jitter),
+        jump=dot(ODD[count], bend),
         # What the analytic side cannot tell apart is no jump to speak of.
         jump_bar=_jump_truncation(bend)
-        + multiple * jump_deviation(_ODD[count], jitter)
+        + multiple * jump_deviation(ODD[count], jitter)
         + reading.round_off,
     )
 
@@ -182,7 +182,7 @@ def _window(rungs: Sequence[Rung], top: int, reading: Reading) -> Window:
 def _truncation(rungs: Sequence[Rung], central: Sequence[float], reading: Reading) -> float:
     if len(rungs) == 2 and rungs[0].step > UNVERIFIED_ORDER * reading.scale:
         return abs(central[0] - central[1])
-    fewer, estimate = _EVEN[len(rungs) - 1], dot(_EVEN[len(rungs)], central)
+    fewer, estimate = EVEN[len(rungs) - 1], dot(EVEN[len(rungs)], central)
     without_largest = abs(estimate - dot(fewer, central[1:]))
     without_smallest = abs(estimate - dot(fewer, central[:-1]))
     # The smallest step gains a factor RATIO**2, if steps are small enough for orders to show.
@@ -191,7 +191,7 @@ def _truncation(rungs: Sequence[Rung], central: Sequence[float], reading: Readin
 
 
 def _jump_truncation(bend: Sequence[float]) -> float:
-    fewer, jump = _ODD[len(bend) - 1], dot(_ODD[len(bend)], bend)
+    fewer, jump = ODD[len(bend) - 1], dot(ODD[len(bend)], bend)
     without_largest = abs(jump - dot(fewer, bend[1:]))
     without_smallest = abs(jump - dot(fewer, bend[:-1]))
     return TRUNCATION_SAFETY * max(

@@ -28,6 +28,7 @@ class CheckOptions(TypedDict, total=False):
     reseed: Any
     timeout: float | None
     budget: float | None
+    vectorized: bool
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Options:
     reseed: Any = None
     timeout: float | None = None
     budget: float | None = None
+    vectorized: bool = False
 
     def settings(self) -> dict[str, Any]:
         """Return the options as plain data, for a report."""
@@ -113,6 +115,12 @@ def _patterns(name: str, value: Any) -> tuple[str, ...]:
     return given
 
 
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
 def _number(name: str, value: Any) -> float | None:
     if value is None:
         return None
@@ -157,4 +165,5 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "reseed": _as_given,
     "timeout": _seconds,
     "budget": _seconds,
+    "vectorized": _flag,
 }

@@ -97,7 +97,7 @@ class Search:
         # Not beyond the scale: a saturated function looks straight from far away.
         room = math.log(self.settings.scale / best.step, RATIO)
         rungs = min(math.ceil(missing), math.floor(room))
-        return (best.top - rungs, best.top - rungs + 1) if rungs > 3 else None
+        return (best.top - rungs, best.top - rungs + 1) if rungs > LEAST_LEAP else None
 
     def _first_untried(self, *choices: tuple[int, ...]) -> tuple[int, ...] | None:
         return next(

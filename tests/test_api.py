@@ -30,7 +30,7 @@ NAMES = [
 ]
 SHARED = [
     *["seed", "effort", "only", "exclude", "required_resolution"],
-    *["method", "directions", "bounds", "reseed", "timeout", "budget"],
+    *["method", "directions", "bounds", "reseed", "timeout", "budget", "vectorized"],
 ]
 OPTIONS = {
     "check": ["name", *SHARED],
