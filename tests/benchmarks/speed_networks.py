@@ -85,15 +85,15 @@ class Network:
         return 0.5 * (distances @ distances) / len(self.inputs)
 
     def losses(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the losses at several sets of parameters, stacked along a first axis."""
+        """Return the losses at several sets of parameters stacked along a first axis, or at one."""
         signal: Any = self.inputs
         for level, (weight, bias) in enumerate(self.names):
             signal = signal @ parameters[weight]
-            signal += parameters[bias][:, np.newaxis, :]
+            signal += parameters[bias][..., np.newaxis, :]
             if level < len(self.names) - 1:
                 signal = sigmoid(signal)
         signal -= self.targets
-        return 0.5 * np.einsum("sno,sno->s", signal, signal) / len(self.inputs)
+        return 0.5 * np.einsum("...no,...no->...", signal, signal) / len(self.inputs)
 
     def gradient(self, parameters: Mapping[str, np.ndarray], slip: str = "") -> Arrays:
         """Return the gradient by backpropagation, with a slip if one is named."""

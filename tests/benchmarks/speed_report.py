@@ -88,7 +88,7 @@ def measure(extent: Extent, tell: Callable[[str], None]) -> Measured:
     for size in extent.memory:
         tell(f"memory at {size}")
         grown[size] = _grown(races[size], size, extent)
-    return Measured(races, letters, alarms, grown, _bounds(extent, races, letters, tell))
+    return Measured(races, letters, alarms, grown, _bounds(extent, races, tell))
 
 
 def _alarms(size: str, extent: Extent) -> dict[str, RightGradients]:
@@ -104,16 +104,15 @@ def _grown(race: Race, size: str, extent: Extent) -> dict[str, int | None]:
 def _bounds(
     extent: Extent,
     races: dict[str, Race],
-    letters: dict[str, dict[str, Letters]],
     tell: Callable[[str], None],
 ) -> dict[str, list[Bound]]:
     found = {}
     tell("screening")
-    found["screening"] = list(screening_bounds(extent, races, letters))
+    found["screening"] = list(screening_bounds(extent, races))
     tell("layered")
     found["layered"] = list(layered_bounds(extent, races))
     tell("black box")
-    found["black box"] = list(black_box_bounds(races))
+    found["black box"] = list(black_box_bounds(extent, races))
     tell("start-up")
     found["start-up"] = list(start_bounds(run_starts(extent.starts)))
     return found
