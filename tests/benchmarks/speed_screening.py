@@ -19,7 +19,7 @@ from speed_power import alarms_of_own, asked_bugs, letters_of_own
 from speed_race import BARE_GRADIENT, BARE_LOSS, Race
 
 import gradcheck
-from gradcheck import Problem
+from gradcheck import GradientReport, Problem
 
 TORCH_FAST = "torch fast, own network", "torch fast, numpy function"
 MOST_TIME = {"S": 0.9, "M": 0.9, "L": 1.3, "XL": 2.0}
@@ -72,17 +72,31 @@ def own_work(size: str, race: Race) -> Bound:
 
 
 def _evaluations(extent: Extent) -> Iterator[Bound]:
-    own, shared = [], []
+    own, shared, whole = [], [], []
     for size, seeds in extent.alarm_seeds.items():
         for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-            problem = plain_problem(make_network(size, seed))
-            report = gradcheck.check(problem, effort="quick")
-            each = [sum(probe.evaluations for probe in p.probes) for p in report.parameters]
+            report = gradcheck.check(plain_problem(make_network(size, seed)), effort="quick")
+            each, rest = evaluations_of(report)
             own += each
-            shared.append(max(0, report.evaluations - sum(each)))
-    yield at_most("evaluations for a right parameter (median)", 8, statistics.median(own))
+            shared.append(rest)
+            whole.append(report.evaluations)
+    count = f", {statistics.median(whole):g} for a check of {len(report.parameters)}"
+    yield at_most(
+        "evaluations for a right parameter (median)", 8, statistics.median(own), "", count
+    )
     most = f", at most {max(shared)}"
     yield at_most("evaluations shared by all (median)", 20, statistics.median(shared), also=most)
+
+
+def evaluations_of(report: GradientReport) -> tuple[list[float], int]:
+    """Return the evaluations for every parameter's directions, and the rest.
+
+    A direction through several parameters is in the report of each: they share what it took.
+    """
+    each = [sum(probe.evaluations for probe in part.probes) for part in report.parameters]
+    if sum(each) <= report.evaluations:
+        return [float(count) for count in each], report.evaluations - sum(each)
+    return [max(each) / len(each)] * len(each), report.evaluations - max(each)
 
 
 def _missed_by_torch(seeds: range) -> Bound:
