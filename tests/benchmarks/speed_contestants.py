@@ -17,11 +17,12 @@ from speed_pending import knows, knows_layers
 import gradcheck
 from gradcheck import GradientReport, Problem
 
-ALL_SIZES = ("S", "M", "L", "XL")
+ALL_SIZES = ("S", "M", "L", "XL", "V")
 PLAIN_LOOP = "plain loop, h = 1e-5"
 QUICK, LAYERED = "gradcheck, quick", "gradcheck, layered"
 COMPLEX, STRICT = "gradcheck, layered, complex step", "gradcheck, layered, strict"
 BLACK_BOX, VECTORIZED = "gradcheck, every entry", "gradcheck, every entry, vectorized"
+NOTHING = Cost(0.0, 0)
 
 
 @dataclass(frozen=True)
@@ -141,21 +142,26 @@ class Contestant:
             taken = seconds_of(lambda: reports.append(gradcheck.check(problem, **options)))
             return Cost(taken, reports[-1].evaluations)
         started = time.process_time()
+        before = gradcheck.check(problem, effort="quick").evaluations
+        first = Cost(time.process_time() - started, before)
         if math.isfinite(seconds):
-            options["budget"] = seconds
+            options["budget"] = seconds + first.seconds
+        started = time.process_time()
         report = gradcheck.check(problem, **options)
         taken = time.process_time() - started
         if any(finding.slug == "budget_exhausted" for finding in report.findings):
-            return self._extrapolated(taken, report.evaluations)
+            return self._extrapolated(taken, report.evaluations, first)
         return self._whole(taken, report.evaluations)
 
     def _whole(self, seconds: float, evaluations: int) -> Cost:
         self._per_entry[self.title] = evaluations / self._network.count
         return Cost(seconds, evaluations)
 
-    def _extrapolated(self, seconds: float, evaluations: int) -> Cost:
+    def _extrapolated(self, seconds: float, evaluations: int, first: Cost = NOTHING) -> Cost:
+        """Return the cost of the whole from that of a part, which begins with what is done once."""
         whole = self._per_entry[self.title] * self._network.count
-        return Cost(seconds * whole / evaluations, whole, is_part=True)
+        share = (whole - first.evaluations) / (evaluations - first.evaluations)
+        return Cost(first.seconds + share * (seconds - first.seconds), whole, is_part=True)
 
 
 def contestants(
@@ -172,13 +178,15 @@ def said_by_all(
 ) -> dict[str, dict[str, Said]]:
     """Return what everything that runs at a size says of gradients, by its title and theirs.
 
-    Tools that take long are asked for networks of no more than `longest` parameters.
+    Tools that take long, and further forms of our checks, are asked for networks of no more than
+    `longest` parameters.
     """
     said: dict[str, dict[str, Said]] = {}
     for peer in installed():
         if peer.shows_rights and (not peer.is_long or network.count <= longest):
             said[peer.title] = said_of(peer, network, gradients)
     for own in own_checks():
-        if (size in own.sizes or own.title == QUICK) and not own.is_long:
+        is_asked = own.title in (QUICK, LAYERED) or network.count <= longest
+        if is_asked and size in own.sizes and not own.is_long:
             said[own.title] = {t: own.said(network, each) for t, each in gradients.items()}
     return said

@@ -76,9 +76,19 @@ def alarms_of_all(size: str, seeds: Iterable[int], longest: int) -> dict[str, Ri
     return {tool: RightGradients(len(seen), sum(seen)) for tool, seen in counts.items()}
 
 
-def letters_of_own(own: OwnCheck, size: str, seeds: Iterable[int]) -> list[str]:
-    """Return letters for every bug of several networks by one of our checks."""
-    letters = []
+def letters_of_own(
+    own: OwnCheck, size: str, seeds: Iterable[int], known: Mapping[str, Letters]
+) -> list[str]:
+    """Return letters for every bug of several networks by one of our checks.
+
+    Parameters
+    ----------
+    own: the check
+    size, seeds: of the networks
+    known: what is known of another network, by tool, and counts too
+    """
+    titles = {bug.title for bug in bugs_of(size)}
+    letters = [letter for title, letter in known.get(own.title, {}).items() if title in titles]
     for seed in seeds:
         network = make_network(size, seed)
         for bug in bugs_of(size):

@@ -32,7 +32,8 @@ data, in float64; the loss is the mean over the batch of half the squared distan
 - *Time*: processor time of one whole check, one thread for BLAS and XLA, after a check that is not
   timed. Everything is timed once a round, ratios are formed within a round, and what is shown are
   medians. `~`: stopped after {seconds:g} s and extrapolated by evaluations; but for the plain loop
-  and gradcheck, in one round only.
+  and gradcheck, in one round only. How many evaluations a whole check takes is then what it took
+  per entry at the next smaller size.
 - *Memory*: by how much a fresh process grows at most during the check (resident set, with the
   arrays of the user's functions), after a check of S has loaded all code; what is extrapolated, as
   far as it went. For the bounds of gradcheck it is tracemalloc's peak; in the first the gradients
@@ -47,7 +48,8 @@ data, in float64; the loss is the mean over the batch of half the squared distan
   written in torch and differentiated by it, *numpy function*: the loss and the gradient that the
   others get, as a `torch.autograd.Function`. The bounds are against the faster one.
 - *Own work*: time of the whole check less that of its calls of the loss and the gradient, as they
-  take by themselves in the same round.
+  take by themselves in the same round. The time of the loop over entries is that of the check of
+  every entry less that of the quick check, with which it begins.
 - *Start-up*: wall time of fresh processes, one of each a round; the command is started as the
   installed script does it.
 """
@@ -88,7 +90,7 @@ def measure(extent: Extent, tell: Callable[[str], None]) -> Measured:
     for size in extent.memory:
         tell(f"memory at {size}")
         grown[size] = _grown(races[size], size, extent)
-    return Measured(races, letters, alarms, grown, _bounds(extent, races, tell))
+    return Measured(races, letters, alarms, grown, _bounds(extent, races, letters, tell))
 
 
 def _alarms(size: str, extent: Extent) -> dict[str, RightGradients]:
@@ -104,13 +106,14 @@ def _grown(race: Race, size: str, extent: Extent) -> dict[str, int | None]:
 def _bounds(
     extent: Extent,
     races: dict[str, Race],
+    letters: dict[str, dict[str, Letters]],
     tell: Callable[[str], None],
 ) -> dict[str, list[Bound]]:
     found = {}
     tell("screening")
-    found["screening"] = list(screening_bounds(extent, races))
+    found["screening"] = list(screening_bounds(extent, races, letters))
     tell("layered")
-    found["layered"] = list(layered_bounds(extent, races))
+    found["layered"] = list(layered_bounds(extent, races, letters))
     tell("black box")
     found["black box"] = list(black_box_bounds(extent, races))
     tell("start-up")

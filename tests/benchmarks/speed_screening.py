@@ -15,7 +15,7 @@ from speed_extent import FIRST_SEED, Extent
 from speed_memory import MEGABYTE, growth_beyond_user
 from speed_networks import Network, make_network, plain_problem
 from speed_peers import installed, said_of
-from speed_power import alarms_of_own, asked_bugs, letters_of_own
+from speed_power import Letters, alarms_of_own, asked_bugs, letters_of_own
 from speed_race import BARE_GRADIENT, BARE_LOSS, Race
 
 import gradcheck
@@ -29,13 +29,23 @@ TORCH_MISSES = 7
 RAISING_CALLS = (1, 4, 12, 24, 36)
 
 
-def screening_bounds(extent: Extent, races: Mapping[str, Race]) -> Iterator[Bound]:
-    """Yield the bounds of the quick check."""
+def screening_bounds(
+    extent: Extent, races: Mapping[str, Race], letters: Mapping[str, Mapping[str, Letters]]
+) -> Iterator[Bound]:
+    """Yield the bounds of the quick check.
+
+    Parameters
+    ----------
+    extent: how much is measured
+    races: by size
+    letters: what everything says of the bugs in the first network of a size
+    """
     (quick,) = (own for own in own_checks() if own.title == QUICK)
     yield from _evaluations(extent)
     for size, seeds in extent.bug_seeds.items():
         title = f"{size}: exactly the wrong parameters named"
-        found = letters_of_own(quick, size, range(FIRST_SEED, FIRST_SEED + seeds))
+        further = range(FIRST_SEED + 1, FIRST_SEED + seeds)
+        found = letters_of_own(quick, size, further, letters.get(size, {}))
         yield exactly_named(title, found, entries=False)
     for size, seeds in extent.alarm_seeds.items():
         right = alarms_of_own(quick, size, range(FIRST_SEED, FIRST_SEED + seeds))
