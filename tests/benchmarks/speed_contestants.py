@@ -10,7 +10,8 @@ from typing import Any
 
 from speed_bugs import Gradient, Said
 from speed_clock import Cost, Counted, OutOfTime, seconds_of
-from speed_networks import Network, layered_name, layered_problem, plain_problem
+from speed_layers import layered_name, layered_problem
+from speed_networks import Network, plain_problem
 from speed_peers import Peer, installed, said_of
 from speed_pending import knows, knows_layers
 

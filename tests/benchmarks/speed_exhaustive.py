@@ -24,8 +24,9 @@ from speed_contestants import (
     own_checks,
 )
 from speed_extent import FIRST_SEED, Extent
+from speed_layers import layered_problem, undeclared_problem
 from speed_memory import MEGABYTE, growth_of_sweep
-from speed_networks import layered_problem, make_network, undeclared_problem
+from speed_networks import make_network
 from speed_pending import knows_layers
 from speed_power import Letters, alarms_of_own, letters_of_own
 from speed_race import BARE_LOSS, Race

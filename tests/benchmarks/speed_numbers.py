@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from gradcheck.layer_numbers import layered_gradient
-from speed_networks import Network, chain_of, layered_name
+from speed_layers import chain_of, layered_name
+from speed_networks import Network
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
-from unittest import mock
 
 import numpy as np
 from speed_bugs import Gradient, Said, said_by_array
@@ -197,90 +195,28 @@ def _said(check: Callable[[], Any]) -> Said:
     return Said(False)
 
 
-def _torch_loss(counted: Counted, gradient: Gradient) -> Callable[..., Any]:
-    import torch
-
-    names = list(counted.network.parameters)
-
-    def named(tensors: Any) -> Arrays:
-        return {n: tensor.detach().numpy() for n, tensor in zip(names, tensors, strict=True)}
-
-    class Loss(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, *tensors: Any) -> Any:
-            ctx.save_for_backward(*tensors)
-            return torch.tensor(counted.loss(named(tensors)))
-
-        @staticmethod
-        def backward(ctx: Any, upstream: Any) -> Any:
-            found = gradient(named(ctx.saved_tensors))
-            return tuple(upstream * torch.from_numpy(found[name]) for name in names)
-
-    return Loss.apply
-
-
-def _torch_network(counted: Counted, gradient: Gradient) -> Callable[..., Any]:
-    import torch
-
-    network = counted.network
-    inputs, targets = torch.from_numpy(network.inputs), torch.from_numpy(network.targets)
-    last = 2 * len(network.names) - 2
-
-    def loss(*tensors: Any) -> Any:
-        counted.tick()
-        signal = inputs
-        for place in range(0, last + 2, 2):
-            signal = torch.addmm(tensors[place + 1], signal, tensors[place])
-            if place < last:
-                signal = torch.sigmoid(signal)
-        return 0.5 * ((signal - targets) ** 2).sum() / len(inputs)
-
-    return loss
-
-
-def _torch(make: Callable[..., Any], fast: bool) -> Prepare:
+def _torch(form: str, *, fast: bool) -> Prepare:
     def prepare(counted: Counted, gradient: Gradient) -> Callable[[], Said]:
-        import torch
+        import speed_torch
 
-        GradcheckError = import_module("torch.autograd.gradcheck").GradcheckError
-        torch.set_num_threads(1)
-        loss = make(counted, gradient)
-        names = list(counted.network.parameters)
-        tensors = tuple(
-            torch.tensor(array, requires_grad=True) for array in counted.network.parameters.values()
-        )
-
-        def check() -> Said:
-            torch.manual_seed(0)
-            try:
-                with _without_second_look():
-                    torch.autograd.gradcheck(loss, tensors, fast_mode=fast)
-            except GradcheckError as error:
-                return Said(True, frozenset(_inputs_named(str(error), names)))
-            return Said(False)
-
-        return check
+        return speed_torch.prepare(getattr(speed_torch, form), counted, gradient, fast=fast)
 
     return prepare
 
 
-def _without_second_look() -> Any:
-    """Return a context in which the fast mode does not run the slow one to word its message."""
-    module = import_module("torch.autograd.gradcheck")
-    return mock.patch.object(module, "_run_slow_mode_and_get_error", return_value="")
-
-
-def _inputs_named(message: str, names: list[str]) -> list[str]:
-    _, mark, rest = message.partition("with respect to input ")
-    return [names[int(rest.split(",")[0].split()[0])]] if mark else []
-
-
 _PEERS = (
     Peer("plain loop, h = 1e-5", "numpy", _by_array(plain_loop), plain_loop, True),
-    Peer("torch slow, own network", "torch", _torch(_torch_network, False), None, True, False),
-    Peer("torch slow, numpy function", "torch", _torch(_torch_loss, False), None, True),
-    Peer("torch fast, own network", "torch", _torch(_torch_network, True), shows_rights=False),
-    Peer("torch fast, numpy function", "torch", _torch(_torch_loss, True)),
+    Peer(
+        "torch slow, own network", "torch", _torch("own_network", fast=False),
+        is_long=True, shows_rights=False,
+    ),
+    Peer(
+        "torch slow, numpy function", "torch", _torch("numpy_function", fast=False), is_long=True
+    ),
+    Peer(
+        "torch fast, own network", "torch", _torch("own_network", fast=True), shows_rights=False
+    ),
+    Peer("torch fast, numpy function", "torch", _torch("numpy_function", fast=True)),
     Peer("jax check_grads, compiled", "jax", _jax_compiled, shows_rights=False),
     Peer("jax check_vjp, numpy function", "jax", _jax_functions),
     Peer("autograd check_grads", "autograd", _autograd),

@@ -59,7 +59,7 @@ def test_the_gradient_is_that_of_the_loss(module, size):
 def test_layers_and_stacked_parameters_give_the_same_loss_and_gradient(module):
     networks = module("speed_networks")
     network = networks.make_network("S", SEED)
-    problem = networks.layered_problem(network)
+    problem = module("speed_layers").layered_problem(network)
     loss = network.loss(network.parameters)
     assert problem.loss(problem.parameters, *problem.args) == loss
     chain = problem.network
@@ -75,7 +75,7 @@ def test_layers_and_stacked_parameters_give_the_same_loss_and_gradient(module):
 
 
 def test_a_layer_that_tells_nothing_has_the_gradient_of_its_loss(module):
-    problem = module("speed_networks").undeclared_problem(SEED)
+    problem = module("speed_layers").undeclared_problem(SEED)
     kernel = problem.gradient(problem.parameters, *problem.args)["convolution"]["kernel"]
     exact = []
     for place in range(len(kernel)):
@@ -173,3 +173,26 @@ def test_starts_are_compared_with_an_import_of_numpy(module, monkeypatch):
     found = starts.Starts({starts.NUMPY: [0.1, 0.2], starts.HELP: [0.2, 0.2]})
     assert found.ratio(starts.HELP) == pytest.approx(1.5)
     assert set(starts.run_starts(1).seconds) == {starts.NUMPY, starts.HELP}
+
+
+def test_parameters_are_looked_at_bit_by_bit_after_checks_that_end_early(module, monkeypatch):
+    screening = module("speed_screening")
+    assert [bound.met for bound in screening._restored()] == [True, True]
+
+    def careless(problem, **_):
+        problem.parameters["b1"][0] += 0.0  # which makes 0.0 of -0.0
+
+    monkeypatch.setattr(screening.gradcheck, "check", careless)
+    assert [bound.met for bound in screening._restored()] == [False, False]
+
+
+def test_the_report_has_the_bounds_first_and_says_how_it_was_made(module, race, letters):
+    report, bounds = module("speed_report"), module("speed_bounds")
+    found = {"one": [bounds.at_most("so long", 2.0, 3.0)]}
+    measured = report.Measured({"S": race}, {"S": letters}, {}, {}, found)
+    text = report.written(measured, module("speed_extent").QUICK, "the command", 60.0)
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings[1] == "## Bounds"
+    assert headings[-1] == "## What is said of every bug at S"
+    assert "`the command` in 1 minutes" in text
+    assert "so long" in text
