@@ -196,3 +196,23 @@ def test_the_report_has_the_bounds_first_and_says_how_it_was_made(module, race, 
     assert headings[-1] == "## What is said of every bug at S"
     assert "`the command` in 1 minutes" in text
     assert "so long" in text
+
+
+@pytest.mark.frameworks
+@pytest.mark.filterwarnings("ignore")  # what other tools warn of is no matter here
+def test_every_tool_that_is_installed_tells_a_doubled_gradient_from_a_right_one(module):
+    peers, networks = module("speed_peers"), module("speed_networks")
+    network = networks.make_network("S", SEED)
+
+    def doubled(parameters):
+        return {name: 2 * array for name, array in network.gradient(parameters).items()}
+
+    gradients = {"right": network.gradient, "doubled": doubled}
+    for peer in peers.installed():
+        if peer.shows_rights:
+            said = peers.said_of(peer, network, gradients)
+            alarms = [said["right"].alarm, said["doubled"].alarm]
+            assert alarms == [False, True], peer.title
+        else:
+            check = peer.prepare(module("speed_clock").Counted(network), network.gradient)
+            assert not check().alarm, peer.title
