@@ -13,7 +13,7 @@ from speed_clock import Cost, Counted, OutOfTime, seconds_of
 from speed_layers import layered_name, layered_problem
 from speed_networks import Network, plain_problem
 from speed_peers import Peer, installed, said_of
-from speed_pending import knows, knows_layers
+from speed_pending import knows
 
 import gradcheck
 from gradcheck import GradientReport, Problem
@@ -73,12 +73,11 @@ def said_by_report(report: GradientReport, network: Network, is_layered: bool) -
 
 def own_checks() -> tuple[OwnCheck, ...]:
     """Return our checks, as far as this version has them."""
-    checks = [OwnCheck(QUICK, plain_problem, {"effort": "quick"})]
-    if knows_layers():
-        checks += [
-            OwnCheck(LAYERED, layered_problem, {}, is_layered=True),
-            OwnCheck(COMPLEX, layered_problem, {"method": "complex"}, is_layered=True),
-        ]
+    checks = [
+        OwnCheck(QUICK, plain_problem, {"effort": "quick"}),
+        OwnCheck(LAYERED, layered_problem, {}, is_layered=True),
+        OwnCheck(COMPLEX, layered_problem, {"method": "complex"}, is_layered=True),
+    ]
     if knows(method="strict"):
         strict = {"method": "strict"}
         checks.append(OwnCheck(STRICT, layered_problem, strict, ("S", "M", "L"), is_layered=True))

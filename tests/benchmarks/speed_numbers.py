@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from gradcheck.layer_numbers import layered_gradient
 from speed_layers import chain_of, layered_name
 from speed_networks import Network
+
+from gradcheck.layer_numbers import layered_gradient
 
 
 @dataclass(frozen=True, eq=False)

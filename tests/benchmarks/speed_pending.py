@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 from gradcheck.options import settle_options
@@ -15,8 +14,3 @@ def knows(**options: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def knows_layers() -> bool:
-    """Return whether the entries of a problem that shows its layers are compared through them."""
-    return find_spec("gradcheck.layer_numbers") is not None
