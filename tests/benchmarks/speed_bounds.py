@@ -37,13 +37,13 @@ def table(bounds: Mapping[str, Sequence[Bound]]) -> str:
 def at_most(title: str, most: float, value: float, unit: str = "", also: str = "") -> Bound:
     """Return the bound that a value is at most so much."""
     met = None if math.isnan(value) else value <= most
-    return Bound(title, f"≤ {most:g}{unit}", f"{_number(value)}{unit}{also}", met)
+    return Bound(title, f"≤ {_number(most)}{unit}", _with_unit(value, unit) + also, met)
 
 
 def at_least(title: str, least: float, value: float, unit: str = "", also: str = "") -> Bound:
     """Return the bound that a value is at least so much."""
     met = None if math.isnan(value) else value >= least
-    return Bound(title, f"≥ {least:,g}{unit}", f"{_number(value)}{unit}{also}", met)
+    return Bound(title, f"≥ {_number(least)}{unit}", _with_unit(value, unit) + also, met)
 
 
 def exactly_named(title: str, letters: Sequence[str], *, entries: bool) -> Bound:
@@ -67,7 +67,9 @@ def not_measured(title: str, required: str, why: str) -> Bound:
     return Bound(title, required, why, None)
 
 
+def _with_unit(value: float, unit: str) -> str:
+    return "–" if math.isnan(value) else f"{_number(value)}{unit}"
+
+
 def _number(value: float) -> str:
-    if math.isnan(value):
-        return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -126,7 +126,8 @@ def _forms() -> Iterator[Bound]:
 
 def form_of(report: GradientReport) -> str:
     """Return what a report says of how the entries were compared."""
-    return next((note for note in report.notes if any(word in note for word in FORMS)), "")
+    note = next((note for note in report.notes if any(word in note for word in FORMS)), "")
+    return note.rpartition(": ")[2]
 
 
 def _spoilt(problem: Problem) -> Problem:
