@@ -25,7 +25,7 @@ from gradcheck.sweep import Block, Sweep
 
 NUMERICAL_REQUIRED = 1e-6
 # The first entries tell what steps the others like.
-BLOCKS = (8, 64, 512, 2048)
+BLOCKS = (8, 64, 512, 1024)
 
 
 def measure_entries(
