@@ -21,7 +21,7 @@ from gradcheck.directions import Floats
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import EPSILON, ROUND_OFF_UNITS_OF_LOSS, Conditions, bar_multiplier
 
-POINTS = 9
+POINTS = 8
 FIRST_SPACING = 128.0
 MAX_TABLES = 6
 REPEATS = 8
