@@ -81,6 +81,15 @@ def agreement(ladder: Ladder) -> LineDerivative | None:
     return _Conclusion(ladder).agreement()
 
 
+def doubt(ladder: Ladder) -> float:
+    """Return how far the loss is off the claim as far as the rungs show, 0 where they do not."""
+    windows = ladder.windows()
+    if not windows:
+        return 0.0
+    best, _ = trusted(windows)
+    return 0.0 if ladder.settings.agrees(best) else abs(best.estimate)
+
+
 class _Conclusion:
     """What the rungs of a ladder say together."""
 

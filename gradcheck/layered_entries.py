@@ -19,18 +19,20 @@ import numpy.typing as npt
 
 from gradcheck.beside_kinks import BesideKinks
 from gradcheck.diagnosis.asking import Asker
-from gradcheck.directions import LARGEST_MAGNITUDE, norm
+from gradcheck.directions import LARGEST_MAGNITUDE, SMALLEST_MAGNITUDE, norm
 from gradcheck.entries import measure_entries
 from gradcheck.entry_table import Entries
 from gradcheck.ladder import Conditions
 from gradcheck.layer_numbers import LayeredGradient, layered_gradient
-from gradcheck.probes import SHARED_ROUND_OFF, Claim
+from gradcheck.probes import SHARED_ROUND_OFF, Claim, ProbeMeasurement
 from gradcheck.probing import Probed, Task
-from gradcheck.verdict import are_coarse, outcome, which
+from gradcheck.verdict import outcome, which
 
 # Entries that are compared by the user's loss where the layers leave them open, at a kink mostly;
 # with more of them the layers are no help.
 MOST_OPEN = 500
+# Directions that have to be sharp for numbers to count.
+CERTIFYING = 2
 # Entries among those called wrong that have to be wrong by the user's loss too.
 WITNESSES = 4
 
@@ -80,8 +82,24 @@ def layered_numbers(task: Task, probed: Mapping[str, Probed], value: float) -> L
     known = {name: one for name, one in probed.items() if name in numbers.values}
     if not all(_is_not_contradicted(numbers, one) for one in known.values()):
         return None
-    names = frozenset(name for name, one in known.items() if not are_coarse(one.probes, one.claim))
+    names = frozenset(name for name, one in known.items() if _is_sharp(one))
     return Layered(numbers, names) if names else None
+
+
+def _is_sharp(probed: Probed) -> bool:
+    """Return whether two directions show numbers of a parameter to be right, if they are."""
+    bars = sorted(
+        _relative_bar(probe)
+        for probe in probed.probes
+        if probe.kind == "random" and outcome(probe.derivative) != "undecided"
+    )
+    return len(bars) >= CERTIFYING and bars[CERTIFYING - 1] <= probed.claim.required
+
+
+def _relative_bar(probe: ProbeMeasurement) -> float:
+    seen = probe.derivative
+    size = SMALLEST_MAGNITUDE * max(probe.typical, abs(seen.value))
+    return seen.error_bar / size if size > 0.0 else math.inf
 
 
 def _is_not_contradicted(numbers: LayeredGradient, probed: Probed) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from gradcheck.conclusion import LineDerivative, agreement, conclude
+from gradcheck.conclusion import LineDerivative, agreement, conclude, doubt
 from gradcheck.ladder import Conditions, Evaluate, Ladder, LineSettings
 from gradcheck.search import Search
 
@@ -53,10 +53,10 @@ def differentiate(
 
 def glance(
     evaluate: Evaluate, conditions: Conditions, settings: LineSettings
-) -> LineDerivative | None:
+) -> LineDerivative | float:
     """Return the derivative of a loss along a line where it soon agrees with the analytic slope.
 
-    None where it does not: why is not looked into.
+    Where it does not, how far it is off as far as seen, 0 at a kink: why is not looked into.
     """
     ladder = Ladder(evaluate, conditions, settings)
     search = Search(ladder)
@@ -65,12 +65,12 @@ def glance(
         for index in rungs:
             ladder.add(index)
         if not any(settings.agrees(window) for window in ladder.windows()):
-            return None
+            break
         rungs = search.next_rungs()
         below = max(ladder.tried) + 1
         if rungs is not None and rungs[0] > below:
             rungs = (below,)  # to leap is for who looks into a doubt
-    return agreement(ladder)
+    return agreement(ladder) or doubt(ladder)
 
 
 def _without_the_claim(

@@ -12,7 +12,7 @@ import numpy as np
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import LARGEST_MAGNITUDE, Floats, norm
 from gradcheck.execution import Evaluator
-from gradcheck.ladder import Conditions, Evaluate, LineSettings
+from gradcheck.ladder import SHARPNESS, Conditions, Evaluate, LineSettings
 from gradcheck.line import differentiate, first_step
 
 # A sum of rounded products is off by a few units of round-off of its terms' size; by fewer where
@@ -148,9 +148,18 @@ def fitting(evaluator: Evaluator, conditions: Conditions, name: str, direction: 
 
 
 def measure_probe(
-    evaluator: Evaluator, conditions: Conditions, claim: Claim, direction: Floats
+    evaluator: Evaluator,
+    conditions: Conditions,
+    claim: Claim,
+    direction: Floats,
+    sharpest: float = math.inf,
 ) -> ProbeMeasurement:
-    """Return the slope of the loss along `direction`, compared with that of the claim."""
+    """Return the slope of the loss along `direction`, compared with that of the claim.
+
+    Parameters
+    ----------
+    sharpest: error bar that it has to have, if it can; by default what the claim requires
+    """
     products = claim.analytic * direction
     slope, typical = float(np.sum(products)), norm(products)
     scale = length_scale(direction.size)
@@ -159,7 +168,7 @@ def measure_probe(
         slope_round_off=slope_round_off(claim, direction),
         scale=scale,
         first_step=first_step(scale, conditions),
-        required=claim.required,
+        required=_required(claim, max(abs(slope), typical), sharpest),
         reference=typical,
     )
     line = _line(evaluator, claim, direction)
@@ -170,6 +179,11 @@ def length_scale(entries: int) -> float:
     """Return the step that counts as of order one along a direction through so many entries."""
     # Curvature adds up over the entries: n of them shorten the length scale by sqrt(n).
     return 1.0 / math.sqrt(entries)
+
+
+def _required(claim: Claim, size: float, sharpest: float) -> float:
+    """Return the relative error to rule out along a slope of this size."""
+    return min(claim.required, sharpest / (SHARPNESS * size)) if size else claim.required
 
 
 def slope_round_off(claim: Claim, direction: Floats) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +21,8 @@ from gradcheck.verdict import are_coarse, needs_another
 
 # Random directions at most, where the first leave a chance of a miss.
 MOST_PROBES = 4
+# Part of a doubt about all parameters that each of them is looked at with an error bar of.
+PART_OF_DOUBT = 0.1
 # From so many parameters on, directions through all of them are worth trying.
 FEWEST_TOGETHER = 2
 
@@ -103,22 +106,26 @@ def probe_parameters(
     task: Task, conditions: Conditions, claims: Mapping[str, Claim]
 ) -> dict[str, Probed]:
     """Probe all parameters: together as far as that says all there is to say, then one by one."""
-    shared = _together(task, conditions, claims)
+    shared, doubt = _together(task, conditions, claims)
+    # Some parameter has to account for what was seen in all of them.
+    sharpest = PART_OF_DOUBT * doubt if doubt else math.inf
     return {
         name: _with_eigen(task, conditions, shared[name])
         if name in shared
-        else probe_parameter(task, conditions, claim)
+        else probe_parameter(task, conditions, claim, sharpest)
         for name, claim in claims.items()
     }
 
 
-def _together(task: Task, conditions: Conditions, claims: Mapping[str, Claim]) -> dict[str, Probed]:
-    """Return the parameters that directions through all of them say enough of.
+def _together(
+    task: Task, conditions: Conditions, claims: Mapping[str, Claim]
+) -> tuple[dict[str, Probed], float]:
+    """Return the parameters that directions through all of them say enough of, and any doubt.
 
-    All of them where the time runs out.
+    All parameters where the time runs out. A doubt is how far the loss is off along a direction.
     """
     if len(claims) < FEWEST_TOGETHER or any(claim.jitter.any() for claim in claims.values()):
-        return {}
+        return {}, 0.0
     found = {name: Probed(claim) for name, claim in claims.items()}
     # Where entries are compared too, directions need not exclude all chance.
     lacks = are_coarse if task.plan.compares_entries else needs_another
@@ -128,28 +135,33 @@ def _together(task: Task, conditions: Conditions, claims: Mapping[str, Claim]) -
             break  # more directions would not be sharper
         if task.budget.is_spent():
             left = range(number, max(number + 1, task.plan.probes))
-            return {
-                name: one.and_along(_random(task, conditions, one.claim, left), ())
-                for name, one in found.items()
-            }
+            cut = {n: _random(task, conditions, one.claim, left) for n, one in found.items()}
+            return {name: one.and_along(cut[name], ()) for name, one in found.items()}, 0.0
         along = {n: _random(task, conditions, claim, [number]) for n, claim in claims.items()}
         drawn = {name: one[0] for name, one in along.items()}
         seen = measure_together(task.evaluator, conditions, claims, drawn)
-        if not seen:
-            return {}
+        if isinstance(seen, float):
+            return {}, seen
         found = {name: one.and_along(along[name], [seen[name]]) for name, one in found.items()}
         lacking = {n: one for n, one in found.items() if lacks(one.probes, one.claim)}
         if len(lacking) == len(found) and all(map(_is_coarse, lacking.values())):
-            return {}
-    return {name: one for name, one in found.items() if name not in lacking}
+            return {}, 0.0
+    return {name: one for name, one in found.items() if name not in lacking}, 0.0
 
 
 def _is_coarse(probed: Probed) -> bool:
     return are_coarse(probed.probes, probed.claim)
 
 
-def probe_parameter(task: Task, conditions: Conditions, claim: Claim) -> Probed:
-    """Probe a parameter along random directions and eigenvectors, as far as time allows."""
+def probe_parameter(
+    task: Task, conditions: Conditions, claim: Claim, sharpest: float = math.inf
+) -> Probed:
+    """Probe a parameter along random directions and eigenvectors, as far as time allows.
+
+    Parameters
+    ----------
+    sharpest: error bar that random directions have to have, if they can
+    """
     probed = Probed(claim)
     while (number := len(probed.directions)) < task.plan.probes or (
         not task.plan.compares_entries
@@ -157,7 +169,7 @@ def probe_parameter(task: Task, conditions: Conditions, claim: Claim) -> Probed:
         and needs_another(probed.probes, claim)
     ):
         along = _random(task, conditions, claim, [number])
-        probed = _measured_along(task, conditions, probed, along)
+        probed = _measured_along(task, conditions, probed, along, sharpest)
     return _with_eigen(task, conditions, probed)
 
 
@@ -185,12 +197,16 @@ def _random(
 
 
 def _measured_along(
-    task: Task, conditions: Conditions, probed: Probed, directions: DrawnDirections
+    task: Task,
+    conditions: Conditions,
+    probed: Probed,
+    directions: DrawnDirections,
+    sharpest: float = math.inf,
 ) -> Probed:
     """Return what is known with more directions, as far as time allows."""
     probes: list[ProbeMeasurement] = []
     for along in directions:
         if task.budget.is_spent():
             break
-        probes.append(measure_probe(task.evaluator, conditions, probed.claim, along))
+        probes.append(measure_probe(task.evaluator, conditions, probed.claim, along, sharpest))
     return probed.and_along(directions, probes)

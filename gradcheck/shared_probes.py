@@ -49,8 +49,10 @@ def measure_together(
     conditions: Conditions,
     claims: Mapping[str, Claim],
     directions: Mapping[str, Floats],
-) -> dict[str, ProbeMeasurement]:
-    """Return what one direction through all parameters says of each; {} where it leaves any doubt.
+) -> dict[str, ProbeMeasurement] | float:
+    """Return what one direction through all parameters says of each.
+
+    Where it leaves a doubt, how far the loss is off along it, 0 if that cannot be said.
 
     Parameters
     ----------
@@ -74,8 +76,8 @@ def measure_together(
         seen = glance(
             lambda step: evaluator.loss_along(directions, step, analytic), conditions, settings
         )
-    if seen is None:
-        return {}
+    if isinstance(seen, float):
+        return seen
     return {part.claim.name: _measurement(part, seen) for part in parts}
 
 
