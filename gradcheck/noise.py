@@ -29,7 +29,7 @@ REPEATS = 8
 AGREEMENT = 4.0
 # Over wider spacings, in units of the scale, what looks like noise is the loss itself.
 WIDEST_TABLE = 0.1
-WIDEST_SPACING = 0.5
+WIDEST_SPACING = 4.0 / (POINTS - 1)
 # Steps without a common divisor, at which a rounded loss is looked at.
 IRREGULAR = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0])
 # In smallest changes: how far a multiple of a quantum may be off, and how small that may be. Of
