@@ -21,7 +21,8 @@ from gradcheck.directions import Floats
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import EPSILON, ROUND_OFF_UNITS_OF_LOSS, Conditions, bar_multiplier
 
-POINTS = 8
+# Points of a table; of the first one, which is enough for most losses.
+POINTS, FIRST_POINTS = 9, 8
 FIRST_SPACING = 128.0
 MAX_TABLES = 6
 REPEATS = 8
@@ -29,7 +30,7 @@ REPEATS = 8
 AGREEMENT = 4.0
 # Over wider spacings, in units of the scale, what looks like noise is the loss itself.
 WIDEST_TABLE = 0.1
-WIDEST_SPACING = 4.0 / (POINTS - 1)
+WIDEST_SPACING = 0.5
 # Steps without a common divisor, at which a rounded loss is looked at.
 IRREGULAR = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0])
 # In smallest changes: how far a multiple of a quantum may be off, and how small that may be. Of
@@ -127,8 +128,8 @@ class _Line:
         """Return the noise, None where the loss cannot be evaluated everywhere."""
         spacing, is_still, widest = FIRST_SPACING * EPSILON, False, 0.0
         seen = np.zeros(0)
-        for _ in range(MAX_TABLES):
-            values = self._at(spacing * np.arange(1, POINTS))
+        for table in range(MAX_TABLES):
+            values = self._at(spacing * np.arange(1, POINTS if table else FIRST_POINTS))
             deviation, state = difference_table_noise(np.array([self.value, *values]))
             if state == "not_finite":
                 return None
