@@ -15,6 +15,5 @@ What layers and the loss may tell of themselves, each of which is tried before i
 """
 
 from gradcheck.layer_numbers.gradient import LayeredGradient, layered_gradient
-from gradcheck.layer_numbers.strict import strict_gradient
 
-__all__ = ["LayeredGradient", "layered_gradient", "strict_gradient"]
+__all__ = ["LayeredGradient", "layered_gradient"]
