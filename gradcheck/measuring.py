@@ -6,29 +6,30 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradcheck.beside_kinks import BesideKinks
-from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
-from gradcheck.eigen import eigen_directions, eigen_note
 from gradcheck.entries import measure_entries
 from gradcheck.entry_table import Entries
 from gradcheck.failing import SAMPLED_ENTRIES, chosen_positions, search_failing
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions
-from gradcheck.layered_entries import Layered, layered_entries, layered_numbers
 from gradcheck.measured import Measured
 from gradcheck.noise import Noise, measure_noise
 from gradcheck.pieces import zeros
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, movable
 from gradcheck.probing import Probed, Task, probe_parameter, probe_parameters
-from gradcheck.regions import Region, slice_of
 from gradcheck.rounding import Rounding, known_rounding, moves_by_rounding, unit_of
 from gradcheck.second_look import without_rounding
 from gradcheck.verdict import judge, outcome, required_resolution_for, which
+
+if TYPE_CHECKING:
+    from gradcheck.layered_entries import Layered
+    from gradcheck.regions import Region
 
 # A loss that moves by itself by more of its deviations than these spoils what was measured of it.
 DRIFT_DEVIATIONS = 6.0
@@ -107,6 +108,8 @@ def _all_measured(
     probed = probe_parameters(task, conditions, claims)
     layered = None
     if task.plan.layered and probed and not task.budget.is_spent():
+        from gradcheck.layered_entries import layered_numbers
+
         layered = layered_numbers(task, probed, float(noise.value))
     measured = {name: _measure(task, conditions, probed[name], effect, layered) for name in claims}
     measure = partial(_measured_alone, task, conditions, effect, layered)
@@ -169,6 +172,8 @@ def _measure(
     """Compare the entries of a parameter as far as the plan, or its failure, asks, and judge it."""
     claim, probes = probed.claim, probed.probes
     if layered is not None and claim.name in layered.names:
+        from gradcheck.layered_entries import layered_entries
+
         is_failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
         entries = layered_entries(task, conditions, claim, layered, is_failing)
         if entries is not None:
@@ -194,6 +199,8 @@ def _measured_as_black_box(
         )
     certificate, beside = None, BesideKinks(evaluator, conditions, task.seed, task.budget)
     if task.method == "complex":
+        from gradcheck.complex_step import certify
+
         certificate = certify(evaluator, conditions, claim, probed.along, probes)
         probes = certificate.probes
     elif not task.plan.sweep:
@@ -209,6 +216,8 @@ def _measured_as_black_box(
         entries = measure_entries(evaluator, conditions, claim, positions, budget=task.budget)
         entries = beside.entries(claim, entries)
     else:
+        from gradcheck.complex_step import measure_entries_complex
+
         entries = measure_entries_complex(
             *(evaluator, conditions, claim, positions, certificate), budget=task.budget
         )
@@ -252,11 +261,15 @@ def _searched(task: Task, conditions: Conditions, probed: Probed, effect: float)
 
 def _is_wrong(region: Region, entries: Entries) -> bool:
     """Return whether an entry of a region is wrong, and not only at its kink."""
+    from gradcheck.regions import slice_of
+
     wrong = entries.positions[which(entries, "disagrees")]
     return slice_of(region, wrong, entries.shape).size > 0
 
 
 def _eigen(task: Task, claims: Mapping[str, Claim]) -> dict[str, tuple[Floats, ...]]:
+    from gradcheck.eigen import eigen_directions
+
     scales = {name: claim.scale for name, claim in claims.items()}
     unit = max(claim.unit for claim in claims.values())
     return eigen_directions(task.evaluator, scales, unit, task.seed)
@@ -265,9 +278,13 @@ def _eigen(task: Task, claims: Mapping[str, Claim]) -> dict[str, tuple[Floats, .
 def _notes(task: Task, measured: Mapping[str, Measured]) -> tuple[str, ...]:
     notes = []
     if task.directions == "eigen":
+        from gradcheck.eigen import eigen_note
+
         notes.append(eigen_note(task.eigen))
     certificates = [found.certificate for found in measured.values() if found.certificate]
     if certificates:
+        from gradcheck.complex_step import complex_step_note
+
         entries = [found.entries for found in measured.values()]
         notes.append(complex_step_note(certificates, entries))
     return tuple(notes)
