@@ -37,7 +37,7 @@ CERTIFYING = 2
 WITNESSES = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layered:
     """The certified numbers.
 

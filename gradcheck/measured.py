@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gradcheck.regions import Region
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measured:
     """All that was measured of one parameter, and its judgement.
 

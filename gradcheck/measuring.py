@@ -37,7 +37,7 @@ DRIFT_DEVIATIONS = 6.0
 NOISE_REACH = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measurements:
     """All that was measured.
 

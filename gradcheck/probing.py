@@ -81,7 +81,7 @@ class DrawnDirections(Sequence[Floats]):
         return DrawnDirections((*self._makers, *others._makers))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Probed:
     """A claim, the directions it is to be probed along, and what the first of them showed."""
 
