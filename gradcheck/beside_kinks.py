@@ -14,12 +14,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradcheck.budget import Budget
 from gradcheck.conclusion import LineDerivative
-from gradcheck.conventions import PLANES, HalfCircle, Mask, conventional
 from gradcheck.directions import Floats
 from gradcheck.entries import measure_entries
 from gradcheck.entry_table import Entries
@@ -27,6 +27,9 @@ from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.probes import Claim, ProbeMeasurement, measure_probe, movable
 from gradcheck.verdict import is_subgradient, outcome, which
+
+if TYPE_CHECKING:
+    from gradcheck.conventions import HalfCircle, Mask
 
 # How far off to look from, in units of each entry's scale: far enough for differences to be sharp
 # on one side of all kinks; and how far off to ask for gradients, which need no room around them.
@@ -145,6 +148,8 @@ class BesideKinks:
         """
         if not lines.seen or not callable(self.evaluator.problem.gradient):
             return lines.seen
+        from gradcheck.conventions import HalfCircle
+
         circle = HalfCircle(self.evaluator, self.seed, AWAY)
         looks = [look for turn in POINTS if (look := self._from(circle, turn, claim, lines))]
         if not looks:
@@ -162,6 +167,8 @@ class BesideKinks:
 
     def _conventional(self, claim: Claim, lines: _Lines) -> tuple[Mask, Mask]:
         """Return which lines have the slope of some convention, and which only perhaps."""
+        from gradcheck.conventions import PLANES, HalfCircle, conventional
+
         circles = [HalfCircle(self.evaluator, self.seed, NEARBY, plane) for plane in PLANES]
         slopes = [partial(self._slopes, circle, claim, lines) for circle in circles]
         bars = np.array([seen.error_bar for seen in lines.seen])

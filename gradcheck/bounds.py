@@ -29,7 +29,7 @@ class OutOfBounds(ValueError):
     """A point that lies outside the bounds, where the user's code is not called."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bounds:
     """The lowest and the highest value of every entry; none for names that are not here.
 

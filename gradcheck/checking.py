@@ -20,7 +20,6 @@ from gradcheck.gradient_sizes import size_notes
 from gradcheck.leaves import kinds_instead
 from gradcheck.measuring import Measurements, measure_parameters
 from gradcheck.options import CheckOptions, Options, settle_options, takes_options
-from gradcheck.parameter_sets import check_sets, with_sets
 from gradcheck.parameters import assign_layers, select_names
 from gradcheck.plan import PROBES, Plan, make_plan
 from gradcheck.preflight import (
@@ -178,6 +177,8 @@ def check_settled(problem: Problem, settled: Options, probes: int = PROBES) -> G
 
 def _subject(problem: Problem, options: Options, budget: Budget, probes: int) -> _Subject:
     if options.vectorized:
+        from gradcheck.parameter_sets import with_sets
+
         problem = with_sets(problem)
     evaluator = Evaluator(problem, options.reseed, options.timeout, options.bounds)
     names = [name for name, array in evaluator.original.items() if array.size]
@@ -227,6 +228,8 @@ def _checked(subject: _Subject) -> _Results:
     flight = Preflight((np.nan, np.nan))
     try:
         if subject.options.vectorized:
+            from gradcheck.parameter_sets import check_sets
+
             check_sets(subject.evaluator)
         flight = run_preflight(subject.evaluator, subject.selected)
         results = (_run if flight.analytic else _stopped)(subject, flight)

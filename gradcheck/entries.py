@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradcheck.budget import Budget
 from gradcheck.directions import Floats, entry_scales, noise_directions
-from gradcheck.entry_losses import Positions
 from gradcheck.entry_table import Entries, EntryMeasurement, is_plain
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
@@ -21,7 +20,9 @@ from gradcheck.noise import measure_noise
 from gradcheck.parameters import rebuilder
 from gradcheck.probes import Claim
 from gradcheck.problem import Problem
-from gradcheck.sweep import Block, Sweep
+
+if TYPE_CHECKING:
+    from gradcheck.entry_losses import Positions
 
 NUMERICAL_REQUIRED = 1e-6
 # The first entries tell what steps the others like.
@@ -40,9 +41,13 @@ def measure_entries(
 
     Where the time runs out, those of the first ones.
     """
+    flat = np.asarray(positions, np.intp)
+    if not flat.size:
+        return Entries.of(claim.analytic.shape, ())
+    from gradcheck.sweep import Block, Sweep
+
     budget = budget or Budget()
     sweep = Sweep(evaluator, conditions, claim, budget)
-    flat = np.asarray(positions, np.intp)
     value, error, discrepancy = (np.empty(flat.size) for _ in range(3))
     special: dict[int, EntryMeasurement] = {}
     shape, analytic = claim.analytic.shape, _at(claim.analytic, flat)

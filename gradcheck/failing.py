@@ -6,6 +6,7 @@ Where too many are wrong for that, a sample of its entries is what a cause is lo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,10 @@ from gradcheck.entries import measure_entries
 from gradcheck.entry_table import Entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
-from gradcheck.localise import Localisation, localise
 from gradcheck.probes import Claim, ProbeMeasurement
+
+if TYPE_CHECKING:
+    from gradcheck.localise import Localisation
 
 # Parameters up to this size are compared entry by entry; of larger ones so many entries are sampled
 # where the wrong ones cannot all be located.
@@ -40,6 +43,8 @@ def search_failing(
     probes: the directions that were measured, some of which disagree
     seed, budget: as in `localise`
     """
+    from gradcheck.localise import Localisation, localise
+
     shape = claim.analytic.shape
     found = Localisation(Entries.of(shape, ()))
     if claim.size > SAMPLED_ENTRIES:

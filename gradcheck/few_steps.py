@@ -51,7 +51,7 @@ _NOISE_WEIGHT = (
 _MIDDLE, _LAST = 2, len(STEPS) - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Found:
     """What few steps say of many functions, an entry for each.
 
@@ -109,7 +109,7 @@ def by_few_steps(functions: Functions, at: Floats, scales: Floats, parts: Sequen
     return Found(value, bars, curvature, few.origin, noise, unit, floor, independent, settled)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Few:
     """Values at the few steps, as far as they are needed.
 

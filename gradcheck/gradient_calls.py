@@ -36,7 +36,7 @@ class Mutated(Exception):
         self.names = names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GradientCalls:
     """What the calls of the gradient returned, as copies by parameter name.
 

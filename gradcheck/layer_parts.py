@@ -20,7 +20,7 @@ from gradcheck.problem import Problem
 INPUTS, LOSS, OUTPUTS = "inputs", "loss", "outputs"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UpstreamLoss:
     """The loss sum(upstream * outputs) of a layer as one on its outputs, for want of targets."""
 
@@ -36,7 +36,7 @@ class UpstreamLoss:
         return self.upstream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerAlone:
     """The loss sum(upstream * outputs) of a layer, and its gradient by the layer's backward."""
 

@@ -47,7 +47,7 @@ CERTIFYING = 2
 WITNESSES = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layered:
     """What the layers can tell of the entries, by parameter name.
 
@@ -72,6 +72,24 @@ class Layered:
         numbers = self.numbers.partial_evaluations if self.numbers else 0
         return numbers + (self.resumed.partial_evaluations if self.resumed else 0)
 
+    def entries(self, task: Task, conditions: Conditions, probed: Probed) -> Entries | None:
+        """Return the comparisons of all entries of a parameter, None where layers are no help."""
+        claim = probed.claim
+        if claim.name in self.names and self.numbers is not None:
+            compared = _compared(claim, self.numbers, conditions)
+            entries = _closed(task, conditions, claim, compared)
+        elif claim.name in self.resumed_names and self.resumed is not None:
+            entries = _by_resumed_loss(task, conditions, probed, self.resumed)
+        else:
+            return None
+        seen = [outcome(probe.derivative) for probe in probed.probes]
+        if entries is None or "disagrees" in seen:
+            return entries
+        wrong = which(entries, "disagrees") & ~entries.special_where(lambda _: True)
+        if not wrong.any():
+            return entries
+        return _witnessed(task, conditions, claim, entries, np.flatnonzero(wrong))
+
 
 @contextmanager
 def layers_of(task: Task, probed: Mapping[str, Probed], value: float) -> Iterator[Layered | None]:
@@ -82,9 +100,6 @@ def layers_of(task: Task, probed: Mapping[str, Probed], value: float) -> Iterato
     probed: what directions showed of every parameter
     value: the loss at the point
     """
-    if not task.plan.layered or not probed or task.budget.is_spent():
-        yield None
-        return
     sharp = {name: one for name, one in probed.items() if _is_sharp(one)}
     # What takes its time was asked for.
     is_asked_for = task.plan.sweep or task.method != "auto"
@@ -189,25 +204,6 @@ def _adds_up(probed: Probed, off: Floats, bars: Floats) -> bool:
         if not gap <= seen.error_bar + abs(seen.jump) / 2 + slack + round_off:
             return False
     return True
-
-
-def layered_entries(
-    task: Task, conditions: Conditions, probed: Probed, layered: Layered
-) -> Entries | None:
-    """Return the comparisons of all entries of a parameter, None where the layers are no help."""
-    claim = probed.claim
-    if claim.name in layered.names and layered.numbers is not None:
-        entries = _closed(task, conditions, claim, _compared(claim, layered.numbers, conditions))
-    elif claim.name in layered.resumed_names and layered.resumed is not None:
-        entries = _by_resumed_loss(task, conditions, probed, layered.resumed)
-    else:
-        return None
-    if entries is None or any(outcome(probe.derivative) == "disagrees" for probe in probed.probes):
-        return entries
-    wrong = which(entries, "disagrees") & ~entries.special_where(lambda _: True)
-    if not wrong.any():
-        return entries
-    return _witnessed(task, conditions, claim, entries, np.flatnonzero(wrong))
 
 
 def _closed(task: Task, conditions: Conditions, claim: Claim, entries: Entries) -> Entries | None:

@@ -27,7 +27,7 @@ NEAR_ZERO = RATIO**-10
 COMPLEX_STEP, COMPLEX_UNITS = 1e-20, 32.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slopes:
     """Derivatives of many functions.
 
@@ -120,7 +120,7 @@ def _refined(long: _Long, found: Slopes, is_open: Mask) -> Slopes:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Long:
     """What the long ladder needs to know, an entry per function."""
 

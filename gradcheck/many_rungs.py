@@ -51,7 +51,7 @@ def extrapolation(steps: Sequence[float], *, odd: bool = False) -> Floats:
     return weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rungs:
     """Values of many functions at neighbouring steps, each some RATIO times the next.
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcheck.complex_step import Certificate
 from gradcheck.directions import Floats
 from gradcheck.entry_table import Entries, Mask
 from gradcheck.probes import Claim, ProbeMeasurement
-from gradcheck.regions import Region
 from gradcheck.verdict import Judgement, wrong_entries
 
+if TYPE_CHECKING:
+    from gradcheck.complex_step import Certificate
+    from gradcheck.regions import Region
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Measured:
     """All that was measured of one parameter, and its judgement.
 

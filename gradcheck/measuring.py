@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradcheck.beside_kinks import BesideKinks
-from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
 from gradcheck.directions import Floats, entry_scales, noise_directions, norm
-from gradcheck.eigen import eigen_directions, eigen_note
 from gradcheck.entries import measure_entries
 from gradcheck.entry_table import Entries
 from gradcheck.failing import SAMPLED_ENTRIES, chosen_positions, search_failing
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions
-from gradcheck.layered_entries import Layered, forms_note, layered_entries, layers_of
 from gradcheck.measured import Measured
 from gradcheck.noise import Noise, measure_noise
 from gradcheck.pieces import zeros
 from gradcheck.preflight import Preflight
 from gradcheck.probes import Claim, movable
 from gradcheck.probing import Probed, Task, probe_parameter, probe_parameters
-from gradcheck.regions import Region, slice_of
 from gradcheck.rounding import Rounding, known_rounding, moves_by_rounding, unit_of
 from gradcheck.second_look import without_rounding
 from gradcheck.verdict import judge, outcome, required_resolution_for, which
+
+if TYPE_CHECKING:
+    from gradcheck.layered_entries import Layered
+    from gradcheck.regions import Region
 
 # A loss that moves by itself by more of its deviations than these spoils what was measured of it.
 DRIFT_DEVIATIONS = 6.0
@@ -36,7 +38,7 @@ DRIFT_DEVIATIONS = 6.0
 NOISE_REACH = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measurements:
     """All that was measured.
 
@@ -103,13 +105,25 @@ def _all_measured(
     """
     conditions = noise.conditions(task.plan.comparisons)
     probed = probe_parameters(task, conditions, claims)
-    with layers_of(task, probed, float(noise.value)) as layered:
+    with _layers_of(task, probed, float(noise.value)) as layered:
         measured = {
             name: _measure(task, conditions, probed[name], effect, layered) for name in claims
         }
         measure = partial(_measured_alone, task, conditions, effect, layered)
         measured = without_rounding(task.evaluator, measured, effect, measure, doubled)
         return measured, layered.partial_evaluations if layered else 0
+
+
+def _layers_of(
+    task: Task, probed: Mapping[str, Probed], value: float
+) -> AbstractContextManager[Layered | None]:
+    """Return what gives what the layers can tell."""
+    if not task.plan.layered or not probed or task.budget.is_spent():
+        return nullcontext()
+    # Most problems expose no layers.
+    from gradcheck.layered_entries import layers_of
+
+    return layers_of(task, probed, value)
 
 
 def _scales(task: Task, flight: Preflight) -> dict[str, Floats]:
@@ -167,7 +181,7 @@ def _measure(
 ) -> Measured:
     """Compare the entries of a parameter as far as the plan, or its failure, asks, and judge it."""
     claim, probes = probed.claim, probed.probes
-    entries = layered_entries(task, conditions, probed, layered) if layered else None
+    entries = layered.entries(task, conditions, probed) if layered else None
     if layered is not None and entries is not None:
         cut = len(entries) < claim.size
         return Measured(
@@ -197,6 +211,8 @@ def _measured_as_black_box(
         )
     certificate, beside = None, BesideKinks(evaluator, conditions, task.seed, task.budget)
     if task.method == "complex":
+        from gradcheck.complex_step import certify
+
         certificate = certify(evaluator, conditions, claim, probed.along, probes)
         probes = certificate.probes
     elif not task.plan.sweep:
@@ -212,6 +228,8 @@ def _measured_as_black_box(
         entries = measure_entries(evaluator, conditions, claim, positions, budget=task.budget)
         entries = beside.entries(claim, entries)
     else:
+        from gradcheck.complex_step import measure_entries_complex
+
         entries = measure_entries_complex(
             *(evaluator, conditions, claim, positions, certificate), budget=task.budget
         )
@@ -255,22 +273,34 @@ def _searched(task: Task, conditions: Conditions, probed: Probed, effect: float)
 
 def _is_wrong(region: Region, entries: Entries) -> bool:
     """Return whether an entry of a region is wrong, and not only at its kink."""
+    from gradcheck.regions import slice_of
+
     wrong = entries.positions[which(entries, "disagrees")]
     return slice_of(region, wrong, entries.shape).size > 0
 
 
 def _eigen(task: Task, claims: Mapping[str, Claim]) -> dict[str, tuple[Floats, ...]]:
+    from gradcheck.eigen import eigen_directions
+
     scales = {name: claim.scale for name, claim in claims.items()}
     unit = max(claim.unit for claim in claims.values())
     return eigen_directions(task.evaluator, scales, unit, task.seed)
 
 
 def _notes(task: Task, measured: Mapping[str, Measured]) -> tuple[str, ...]:
-    notes = [forms_note(measured)] if any(found.form for found in measured.values()) else []
+    notes = []
+    if any(found.form for found in measured.values()):
+        from gradcheck.layered_entries import forms_note
+
+        notes.append(forms_note(measured))
     if task.directions == "eigen":
+        from gradcheck.eigen import eigen_note
+
         notes.append(eigen_note(task.eigen))
     certificates = [found.certificate for found in measured.values() if found.certificate]
     if certificates:
+        from gradcheck.complex_step import complex_step_note
+
         entries = [found.entries for found in measured.values()]
         notes.append(complex_step_note(certificates, entries))
     return tuple(notes)

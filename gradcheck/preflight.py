@@ -22,7 +22,7 @@ from gradcheck.returned import LossNotScalar
 NEARBY = 1.0 + 2.0**-20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Preflight:
     """What a few calls of the loss and of the gradient showed.
 

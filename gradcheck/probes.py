@@ -31,7 +31,7 @@ NEGLIGIBLE_DISCREPANCY = 1e-7
 ROOM_FOR = 4.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Claim:
     """The analytic gradient of one parameter, and how exactly it can be meant.
 

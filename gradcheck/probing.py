@@ -11,7 +11,6 @@ from typing import overload
 from gradcheck.budget import Budget
 from gradcheck.choices import Directions, Method
 from gradcheck.directions import Floats, random_direction
-from gradcheck.eigen import of_usual_size
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.plan import Plan
@@ -82,7 +81,7 @@ class DrawnDirections(Sequence[Floats]):
         return DrawnDirections((*self._makers, *others._makers))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Probed:
     """A claim, the directions it is to be probed along, and what the first of them showed."""
 
@@ -178,6 +177,8 @@ def _with_eigen(task: Task, conditions: Conditions, probed: Probed) -> Probed:
     claim, along = probed.claim, task.eigen.get(probed.claim.name, ())
     if not along:
         return probed
+    from gradcheck.eigen import of_usual_size
+
     fit = partial(fitting, task.evaluator, conditions, claim.name)
     eigen = DrawnDirections([partial(fit, one) for one in along])
     seen = _measured_along(task, conditions, Probed(claim), eigen)

@@ -16,7 +16,7 @@ class LossNotScalar(ValueError):
     """A loss that is not one real number."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Returned:
     """One gradient as it came.
 

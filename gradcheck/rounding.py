@@ -26,7 +26,7 @@ ROUNDING_STEP = 2.0
 SAMPLE = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rounding:
     """How exact a gradient can be meant: what was measured per entry, and units of the rest."""
 

@@ -95,7 +95,7 @@ def _mean_squares(array: Floats, unit: float) -> Iterator[Floats]:
         yield squares.mean(axis=tuple({*range(array.ndim)} - {axis}))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Seen:
     """A layer in the forward pass."""
 

@@ -34,7 +34,7 @@ LONGEST = 0.5
 SMALLEST_PART = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Part:
     """What one parameter contributes to a direction."""
 

@@ -8,12 +8,27 @@ import pytest
 HEAVY = {"numpy", "rich", "pytest", "_pytest", "mlp"}
 # Of the standard library, what takes about as long to load as the help takes to print.
 HEAVY_FOR_HELP = {"dataclasses", "inspect", "ast", "difflib", "tomllib", "traceback", "json"}
-# Of a check, what only a gradient that is wrong, or a command that cannot run, has a use for.
+# What only a gradient that is wrong, a command that cannot run, or an option has a use for.
 NEEDED_BY_FAILURES = {
     *("gradcheck.diagnosing", "gradcheck.diagnosis.diagnose", "gradcheck.diagnosis.causes"),
     *("gradcheck.cli.failures", "gradcheck.rendering.causes", "gradcheck.rendering.wrong_map"),
+    *("gradcheck.complex_step", "gradcheck.complex_slope", "gradcheck.eigen"),
+    *("gradcheck.localise", "gradcheck.entry_search", "gradcheck.regions", "gradcheck.blocks"),
+    *("gradcheck.quick_slopes", "gradcheck.comparisons", "gradcheck.conventions"),
+    *("gradcheck.report_json", "numpy.ma"),
     # Of the standard library; importlib.metadata is loaded by its invalidate_caches too.
     *("traceback", "difflib", "tomllib", "json", "shlex", "importlib.metadata"),
+}
+# What only comparing entry after entry by the whole loss has a use for, or only layers have.
+NEEDED_BY_SWEEPS = {
+    *("gradcheck.sweep", "gradcheck.entry_losses", "gradcheck.known_lines"),
+    *("gradcheck.many_ladders", "gradcheck.parameter_sets"),
+}
+NEEDED_BY_LAYERS = {
+    *("gradcheck.layered_entries", "gradcheck.layer_numbers", "gradcheck.many_lines"),
+    *("gradcheck.many_windows", "gradcheck.many_rungs", "gradcheck.few_steps"),
+    *("gradcheck.diagnosis.asking", "gradcheck.diagnosis.linear_parts"),
+    "gradcheck.diagnosis.slopes",
 }
 
 
@@ -121,7 +136,32 @@ def test_checking_the_reference_loads_nothing_that_only_a_failure_needs(tmp_path
     loaded = modules_after(code, cwd=tmp_path)
     assert {"numpy", "rich", "mlp.problems", "gradcheck.checking"} <= loaded
     libraries = modules_after("import numpy, numpy.random, rich.console, rich.table")
-    assert (loaded - libraries) & NEEDED_BY_FAILURES == set()
+    assert loaded >= NEEDED_BY_LAYERS
+    assert (loaded - libraries) & (NEEDED_BY_FAILURES | NEEDED_BY_SWEEPS) == set()
+
+
+@pytest.mark.parametrize(
+    ("effort", "needed", "others"),
+    [
+        ("quick", set(), NEEDED_BY_SWEEPS | NEEDED_BY_LAYERS),
+        ("exhaustive", NEEDED_BY_SWEEPS, NEEDED_BY_LAYERS),
+    ],
+)
+def test_checking_arrays_loads_no_layers_and_a_sweep_only_where_there_is_one(
+    effort, needed, others
+):
+    code = (
+        "import gradcheck, numpy as np\n"
+        "x = np.array([1.0, 2.0])\n"
+        "report = gradcheck.check_gradients(\n"
+        f"    lambda x: np.sum(np.sin(x)), np.cos, x, effort={effort!r}\n"
+        ")\n"
+        "assert report.ok, report\n"
+    )
+    loaded = modules_after(code)
+    assert loaded >= needed
+    unwanted = others | NEEDED_BY_FAILURES - modules_after("import numpy, numpy.random")
+    assert loaded & unwanted == set()
 
 
 def test_reading_arrays_loads_no_masked_ones():

@@ -69,7 +69,7 @@ class Given:
         return np.zeros(0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dense:
     """z = x W + b, or with W transposed, or with samples in columns.
 

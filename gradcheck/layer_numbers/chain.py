@@ -31,7 +31,7 @@ FORMS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Local:
     """A layer with what was measured of it.
 

@@ -27,7 +27,7 @@ from gradcheck.many_lines import slopes
 SEED = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayeredGradient:
     """The numerical gradient of a network, by full names of parameters, "layer1.weight".
 

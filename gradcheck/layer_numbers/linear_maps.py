@@ -24,7 +24,7 @@ MOST_CALLS, MOST_NUMBERS = 4_000, 20_000_000
 FEW_SAMPLES = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Signal:
     """Numbers, and how far each may be off."""
 
@@ -51,7 +51,7 @@ class ByParameters(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DenseMap:
     """Pre-activations x W + b.
 
@@ -97,7 +97,7 @@ class DenseMap:
         return form.rows(found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ColumnsMap:
     """Pre-activations that are linear in the parameters, with what one of each makes of them.
 

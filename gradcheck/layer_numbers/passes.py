@@ -18,7 +18,7 @@ class NotUnderstood(Exception):
     """Numbers of a network, or of a layer, cannot be had."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pass:
     """One layer in the forward pass; one that is passed through twice has two.
 
