@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ from speed_bugs import Gradient, Said
 from speed_clock import Cost, Counted, OutOfTime, seconds_of
 from speed_layers import layered_name, layered_problem
 from speed_networks import Network, plain_problem
+from speed_parts import CERTIFIED, seconds_within
 from speed_peers import Peer, installed, said_of
-from speed_pending import knows
 
 import gradcheck
 from gradcheck import GradientReport, Problem
@@ -23,7 +23,8 @@ PLAIN_LOOP = "plain loop, h = 1e-5"
 QUICK, LAYERED = "gradcheck, quick", "gradcheck, layered"
 COMPLEX, STRICT = "gradcheck, layered, complex step", "gradcheck, layered, strict"
 BLACK_BOX, VECTORIZED = "gradcheck, every entry", "gradcheck, every entry, vectorized"
-NOTHING = Cost(0.0, 0)
+# Of networks with more parameters than that, every entry is compared of the arrays up to this size.
+LARGE, PART_OF_LARGE = 10_000, 1_000
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class OwnCheck:
     options: of the check
     sizes: where it is run
     is_layered: whether parameters have the names of the layered problem
-    is_long: whether its evaluations grow with the number of parameters, so that it gets a budget
+    is_long: whether its evaluations grow with the number of parameters, so that a part is timed
+    is_part: whether only its directions, the numbers of entries and their judgement are timed
     """
 
     title: str
@@ -46,6 +48,7 @@ class OwnCheck:
     sizes: tuple[str, ...] = ALL_SIZES
     is_layered: bool = False
     is_long: bool = False
+    is_part: bool = False
 
     def report(self, network: Network, gradient: Gradient | None = None) -> GradientReport:
         """Return the report of one check."""
@@ -72,21 +75,29 @@ def said_by_report(report: GradientReport, network: Network, is_layered: bool) -
 
 
 def own_checks() -> tuple[OwnCheck, ...]:
-    """Return our checks, as far as this version has them."""
-    checks = [
-        OwnCheck(QUICK, plain_problem, {"effort": "quick"}),
-        OwnCheck(LAYERED, layered_problem, {}, is_layered=True),
-        OwnCheck(COMPLEX, layered_problem, {"method": "complex"}, is_layered=True),
-    ]
-    if knows(method="strict"):
-        strict = {"method": "strict"}
-        checks.append(OwnCheck(STRICT, layered_problem, strict, ("S", "M", "L"), is_layered=True))
+    """Return our checks."""
     every = {"effort": "exhaustive"}
-    checks.append(OwnCheck(BLACK_BOX, plain_problem, every, is_long=True))
-    if knows(vectorized=True):
-        options = {"effort": "exhaustive", "vectorized": True}
-        checks.append(OwnCheck(VECTORIZED, sets_problem, options, ("S", "M")))
-    return tuple(checks)
+    return (
+        OwnCheck(QUICK, plain_problem, {"effort": "quick"}),
+        *_layered(LAYERED, {}, ALL_SIZES),
+        *_layered(COMPLEX, {"method": "complex"}, ALL_SIZES),
+        *_layered(STRICT, {"method": "strict"}, ("S", "M", "L")),
+        OwnCheck(BLACK_BOX, plain_problem, every, is_long=True),
+        OwnCheck(VECTORIZED, sets_problem, {**every, "vectorized": True}, ("S", "M")),
+    )
+
+
+def _layered(title: str, options: Mapping[str, Any], sizes: tuple[str, ...]) -> Iterator[OwnCheck]:
+    """Yield a check that sees the layers, whole and as far as it is about entries."""
+    yield OwnCheck(title, layered_problem, options, sizes, is_layered=True)
+    yield OwnCheck(
+        entries_of(title), layered_problem, options, sizes, is_layered=True, is_part=True
+    )
+
+
+def entries_of(title: str) -> str:
+    """Return the title of the part of a check that is about entries."""
+    return f"{title}, entries and certification"
 
 
 class Contestant:
@@ -118,10 +129,10 @@ class Contestant:
 
         Where it is not known how many evaluations it takes, it runs to its end.
         """
+        if isinstance(self._what, OwnCheck):
+            return self._own_cost(self._what)
         if self.title not in self._per_entry:
             seconds = math.inf
-        if isinstance(self._what, OwnCheck):
-            return self._own_cost(self._what, seconds)
         self._counted.evaluations = 0
         if not self.is_long:
             self._check()
@@ -135,33 +146,37 @@ class Contestant:
             return self._extrapolated(time.process_time() - started, self._counted.evaluations)
         return self._whole(time.process_time() - started, self._counted.evaluations)
 
-    def _own_cost(self, own: OwnCheck, seconds: float) -> Cost:
+    def _own_cost(self, own: OwnCheck) -> Cost:
         problem, options = own.problem(self._network, None), dict(own.options)
         if not own.is_long:
             reports: list[GradientReport] = []
-            taken = seconds_of(lambda: reports.append(gradcheck.check(problem, **options)))
+
+            def check() -> None:
+                reports.append(gradcheck.check(problem, **options))
+
+            taken = seconds_within(CERTIFIED, check) if own.is_part else seconds_of(check)
             return Cost(taken, reports[-1].evaluations)
+        # A budget would have every entry wait for a look at the clock.
+        part = [name for name, array in problem.parameters.items() if array.size <= PART_OF_LARGE]
+        options["only"] = part if self._network.count > LARGE else None
         started = time.process_time()
-        before = gradcheck.check(problem, effort="quick").evaluations
-        first = Cost(time.process_time() - started, before)
-        if math.isfinite(seconds):
-            options["budget"] = seconds + first.seconds
+        quick = gradcheck.check(problem, effort="quick", only=options["only"])
+        first = Cost(time.process_time() - started, quick.evaluations)
         started = time.process_time()
         report = gradcheck.check(problem, **options)
         taken = time.process_time() - started
-        if any(finding.slug == "budget_exhausted" for finding in report.findings):
-            return self._extrapolated(taken, report.evaluations, first)
-        return self._whole(taken, report.evaluations)
+        share = self._network.count / sum(each.checked_count for each in report.parameters)
+        evaluations = first.evaluations + share * (report.evaluations - first.evaluations)
+        return Cost(first.seconds + share * (taken - first.seconds), evaluations, share > 1.0)
 
     def _whole(self, seconds: float, evaluations: int) -> Cost:
         self._per_entry[self.title] = evaluations / self._network.count
         return Cost(seconds, evaluations)
 
-    def _extrapolated(self, seconds: float, evaluations: int, first: Cost = NOTHING) -> Cost:
-        """Return the cost of the whole from that of a part, which begins with what is done once."""
+    def _extrapolated(self, seconds: float, evaluations: int) -> Cost:
+        """Return the cost of the whole from that of a part."""
         whole = self._per_entry[self.title] * self._network.count
-        share = (whole - first.evaluations) / (evaluations - first.evaluations)
-        return Cost(first.seconds + share * (seconds - first.seconds), whole, is_part=True)
+        return Cost(seconds * whole / evaluations, whole, is_part=True)
 
 
 def contestants(
@@ -187,6 +202,6 @@ def said_by_all(
             said[peer.title] = said_of(peer, network, gradients)
     for own in own_checks():
         is_asked = own.title in (QUICK, LAYERED) or network.count <= longest
-        if is_asked and size in own.sizes and not own.is_long:
+        if is_asked and size in own.sizes and not (own.is_long or own.is_part):
             said[own.title] = {t: own.said(network, each) for t, each in gradients.items()}
     return said
