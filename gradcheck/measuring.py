@@ -11,7 +11,7 @@ import numpy as np
 
 from gradcheck.beside_kinks import BesideKinks
 from gradcheck.complex_step import certify, complex_step_note, measure_entries_complex
-from gradcheck.directions import Floats, entry_scales, noise_directions, norm
+from gradcheck.directions import Floats, entry_scales, noise_directions
 from gradcheck.eigen import eigen_directions, eigen_note
 from gradcheck.entries import measure_entries
 from gradcheck.entry_table import Entries
@@ -71,7 +71,7 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     claims = _claims(task, flight, scales, noise, rounding)
     if task.directions == "eigen" and claims and not task.budget.is_spent():
         task = replace(task, eigen=_eigen(task, claims))
-    effects = [norm(claim.analytic * claim.scale) for claim in claims.values()]
+    effects = [claim.effect for claim in claims.values()]
     effect = max(effects, default=0.0)
     if effect == 0.0 and evaluator.bounds.lower:
         effect = effect_elsewhere(evaluator, scales)
