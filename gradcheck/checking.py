@@ -96,12 +96,14 @@ def check_gradients(
     layers: names of parameters by layer
     seed: of the random directions
     effort: "quick" measures random directions and the entries of what fails, "auto" every entry
-        where that takes at most about 20,000 evaluations, "exhaustive" every entry
+        where that takes at most about 20,000 evaluations, or where a network that exposes its
+        layers tells of them, "exhaustive" every entry
     only, exclude: names or patterns (``"W*"``) of the parameters to check or to leave out
     required_resolution: relative error that a pass has to rule out; by default 1e-6 in float64,
         1e-4 for a float32 gradient of a float64 loss, 1e-2 in pure float32
     method: "complex" takes the complex step as a third oracle, where the loss takes complex
-        numbers
+        numbers; "strict" really moves every weight of layers that are exposed, by itself, which
+        takes some hundred times as long as "auto" does
     directions: "eigen" also measures the top eigenvectors of the Hessian, along which a training
         step moves the loss most; they are worse than random ones at finding a lone wrong entry
     bounds: (lower, upper), each None, a number, or nested like `parameters` with numbers, None or

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 Effort = Literal["quick", "auto", "exhaustive"]
-Method = Literal["auto", "complex"]
+Method = Literal["auto", "complex", "strict"]
 Directions = Literal["random", "eigen"]
 EFFORTS: tuple[str, ...] = get_args(Effort)
 METHODS: tuple[str, ...] = get_args(Method)

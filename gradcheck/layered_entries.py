@@ -10,24 +10,34 @@ the user's loss too.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from gradcheck.beside_kinks import BesideKinks
-from gradcheck.diagnosis.asking import Asker
-from gradcheck.directions import LARGEST_MAGNITUDE, SMALLEST_MAGNITUDE, norm
+from gradcheck.diagnosis.asking import MOST_SECONDS, Asker, NotKnown
+from gradcheck.directions import LARGEST_MAGNITUDE, SMALLEST_MAGNITUDE, Floats, norm
 from gradcheck.entries import measure_entries
 from gradcheck.entry_table import Entries
 from gradcheck.ladder import Conditions
 from gradcheck.layer_numbers import LayeredGradient, layered_gradient
+from gradcheck.layer_numbers.resumed import (
+    ResumedLoss,
+    measure_entries_resumed,
+    resumed_loss,
+)
+from gradcheck.measured import Measured
+from gradcheck.plan import EVALUATIONS_PER_ENTRY, SWEEP_EVALUATIONS
 from gradcheck.probes import SHARED_ROUND_OFF, Claim, ProbeMeasurement
 from gradcheck.probing import Probed, Task
 from gradcheck.verdict import outcome, which
 
+# How entries are compared of layers that do not say how their parameters enter.
+RESUMED = "differences of the loss, resumed at the layer"
+BLACK_BOX = "differences of the whole loss"
 # Entries that are compared by the user's loss where the layers leave them open, at a kink mostly;
 # with more of them the layers are no help.
 MOST_OPEN = 500
@@ -39,51 +49,114 @@ WITNESSES = 4
 
 @dataclass(frozen=True)
 class Layered:
-    """The certified numbers.
+    """What the layers can tell of the entries, by parameter name.
 
     Attributes
     ----------
-    numbers: numerical gradient and error bars, by parameter name
+    numbers: numerical gradient and error bars, where these were found
     names: of the parameters that they are certified for
+    resumed: the loss as it is resumed at the layers of the others
+    resumed_names: of the parameters that are moved that way
+    forms: how the entries are compared
     """
 
-    numbers: LayeredGradient
+    numbers: LayeredGradient | None
     names: frozenset[str]
+    resumed: ResumedLoss | None
+    resumed_names: frozenset[str]
+    forms: Mapping[str, str]
 
     @property
-    def note(self) -> str:
-        """How the entries were compared, for the report."""
-        forms: dict[str, list[str]] = {}
-        for layer, form in self.numbers.forms.items():
-            forms.setdefault(form, []).append(layer)
-        told = "; ".join(f"{form} ({', '.join(layers)})" for form, layers in forms.items())
-        return f"every entry compared by its layer: {told}"
+    def partial_evaluations(self) -> int:
+        """Calls of the layers' own functions so far."""
+        numbers = self.numbers.partial_evaluations if self.numbers else 0
+        return numbers + (self.resumed.partial_evaluations if self.resumed else 0)
 
 
-def layered_numbers(task: Task, probed: Mapping[str, Probed], value: float) -> Layered | None:
-    """Return the numbers of a problem that exposes its layers, None where none are certified.
+@contextmanager
+def layers_of(task: Task, probed: Mapping[str, Probed], value: float) -> Iterator[Layered | None]:
+    """Give what the layers can tell, as long as it is asked for; None where that is nothing.
 
     Parameters
     ----------
     probed: what directions showed of every parameter
     value: the loss at the point
     """
+    if not task.plan.layered or not probed or task.budget.is_spent():
+        yield None
+        return
+    sharp = {name: one for name, one in probed.items() if _is_sharp(one)}
+    # What takes its time was asked for.
+    is_asked_for = task.plan.sweep or task.method != "auto"
+    most = math.inf if is_asked_for else MOST_SECONDS
+    with closing(Asker(task.evaluator.another_caller, task.budget, most_seconds=most)) as asker:
+        numbers = _certified(_numbers(task, sharp, value, asker), sharp)
+        names = frozenset(numbers.values.keys() & sharp.keys()) if numbers else frozenset[str]()
+        left = frozenset(sharp.keys() - names)
+        resumed = _resumed(task, left, value, asker)
+        left = left & resumed.original.keys() if resumed else frozenset()
+        forms = dict.fromkeys(left, RESUMED)
+        if numbers is not None:
+            forms |= {name: numbers.forms[layer_of(name)] for name in names}
+        yield Layered(numbers, names, resumed, left, forms) if names or left else None
+
+
+def forms_note(measured: Mapping[str, Measured]) -> str:
+    """Return how the entries of which layers were compared."""
+    forms: dict[str, list[str]] = {}
+    for name, found in measured.items():
+        layers = forms.setdefault(found.form or BLACK_BOX, [])
+        layer = layer_of(name) if found.form else name
+        if layer not in layers and (found.form or len(found.entries)):
+            layers.append(layer)
+    told = "; ".join(f"{form} ({', '.join(names)})" for form, names in forms.items() if names)
+    return f"entries compared by {told}"
+
+
+def layer_of(name: str) -> str:
+    """Return the layer of a parameter of a network: "layer1" of "layer1.weight"."""
+    return name.rpartition(".")[0]
+
+
+def _numbers(
+    task: Task, probed: Mapping[str, Probed], value: float, asker: Asker
+) -> LayeredGradient | None:
     problem = task.evaluator.problem
     inputs, targets = problem.args
-    with closing(Asker(task.evaluator.another_caller, task.budget)) as asker:
-        numbers = layered_gradient(
-            *(problem.network, task.evaluator.original, inputs, targets, value),
-            method=task.method,
-            names=tuple(probed),
-            asker=asker,
-        )
+    given = (problem.network, task.evaluator.original, inputs, targets, value)
+    if task.method == "strict":
+        from gradcheck.layer_numbers.strict import strict_gradient
+
+        return strict_gradient(*given, names=tuple(probed), asker=asker)
+    return layered_gradient(*given, method=task.method, names=tuple(probed), asker=asker)
+
+
+def _certified(
+    numbers: LayeredGradient | None, probed: Mapping[str, Probed]
+) -> LayeredGradient | None:
+    """Return the numbers where the user's loss contradicts none of them, else None."""
     if numbers is None:
         return None
-    known = {name: one for name, one in probed.items() if name in numbers.values}
-    if not all(_is_not_contradicted(numbers, one) for one in known.values()):
+    for name, one in probed.items():
+        if name in numbers.values:
+            off = numbers.values[name] - one.claim.analytic
+            if not _adds_up(one, off, numbers.error_bars[name]):
+                return None
+    return numbers
+
+
+def _resumed(task: Task, names: Collection[str], value: float, asker: Asker) -> ResumedLoss | None:
+    """Return the loss as it is resumed at the layers, None where that would take too long."""
+    count = sum(task.evaluator.original[name].size for name in names)
+    if not names or not (task.plan.sweep or count * EVALUATIONS_PER_ENTRY <= SWEEP_EVALUATIONS):
         return None
-    names = frozenset(name for name, one in known.items() if _is_sharp(one))
-    return Layered(numbers, names) if names else None
+    problem = task.evaluator.problem
+    inputs, targets = problem.args
+    return resumed_loss(
+        *(problem.network, task.evaluator.original, inputs, targets, value),
+        call=asker.ask,
+        bounds=task.evaluator.bounds,
+    )
 
 
 def _is_sharp(probed: Probed) -> bool:
@@ -102,12 +175,11 @@ def _relative_bar(probe: ProbeMeasurement) -> float:
     return seen.error_bar / size if size > 0.0 else math.inf
 
 
-def _is_not_contradicted(numbers: LayeredGradient, probed: Probed) -> bool:
-    """Return whether the numbers add up to what the loss showed along every direction."""
+def _adds_up(probed: Probed, off: Floats, bars: Floats) -> bool:
+    """Return whether discrepancies of all entries add up to those along every direction."""
     claim = probed.claim
-    off = numbers.values[claim.name] - claim.analytic
     # Along any direction of this kind the error bars add up to no more.
-    slack = LARGEST_MAGNITUDE * float(np.vdot(numbers.error_bars[claim.name], claim.scale))
+    slack = LARGEST_MAGNITUDE * float(np.vdot(bars, claim.scale))
     for along, probe in zip(probed.along, probed.probes, strict=True):
         seen = probe.derivative
         if probe.kind != "random" or outcome(seen) == "undecided":
@@ -120,28 +192,56 @@ def _is_not_contradicted(numbers: LayeredGradient, probed: Probed) -> bool:
 
 
 def layered_entries(
-    task: Task, conditions: Conditions, claim: Claim, layered: Layered, is_failing: bool
+    task: Task, conditions: Conditions, probed: Probed, layered: Layered
 ) -> Entries | None:
-    """Return the comparisons of all entries of a parameter, None where the layers are no help.
-
-    Parameters
-    ----------
-    is_failing: whether a direction through the parameter disagrees, by the user's own loss
-    """
-    entries = _compared(claim, layered.numbers, conditions)
-    typical = norm(claim.analytic) / math.sqrt(claim.analytic.size)
-    left = np.zeros(0, np.intp)
-    if not float(entries.error_bar.max()) <= claim.required * typical:
-        size = np.maximum(np.abs(entries.value), typical)
-        left = np.flatnonzero(~(entries.error_bar <= claim.required * size))
-    if left.size > MOST_OPEN:
+    """Return the comparisons of all entries of a parameter, None where the layers are no help."""
+    claim = probed.claim
+    if claim.name in layered.names and layered.numbers is not None:
+        entries = _closed(task, conditions, claim, _compared(claim, layered.numbers, conditions))
+    elif claim.name in layered.resumed_names and layered.resumed is not None:
+        entries = _by_resumed_loss(task, conditions, probed, layered.resumed)
+    else:
         return None
-    if left.size:
-        entries = _measured(task, conditions, claim, entries, left)
+    if entries is None or any(outcome(probe.derivative) == "disagrees" for probe in probed.probes):
+        return entries
     wrong = which(entries, "disagrees") & ~entries.special_where(lambda _: True)
-    if is_failing or not wrong.any():
+    if not wrong.any():
         return entries
     return _witnessed(task, conditions, claim, entries, np.flatnonzero(wrong))
+
+
+def _closed(task: Task, conditions: Conditions, claim: Claim, entries: Entries) -> Entries | None:
+    """Return the entries, those that the layers leave open measured; None if they are too many."""
+    typical = norm(claim.analytic) / math.sqrt(claim.analytic.size)
+    if float(entries.error_bar.max()) <= claim.required * typical:
+        return entries
+    size = np.maximum(np.abs(entries.value), typical)
+    left = np.flatnonzero(~(entries.error_bar <= claim.required * size))
+    if left.size > MOST_OPEN:
+        return None
+    return _measured(task, conditions, claim, entries, left) if left.size else entries
+
+
+def _by_resumed_loss(
+    task: Task, conditions: Conditions, probed: Probed, resumed: ResumedLoss
+) -> Entries | None:
+    """Return the entries by the loss resumed at their layer; None where that is another loss."""
+    claim = probed.claim
+    positions = np.flatnonzero(claim.scale)
+    try:
+        entries = measure_entries_resumed(resumed, conditions, claim, positions, budget=task.budget)
+    except NotKnown:
+        return None
+    off, bars = np.zeros((2, claim.analytic.size))
+    off[entries.positions], bars[entries.positions] = entries.discrepancy, entries.error_bar
+    for place, entry in entries.special.items():
+        bars[entries.positions[place]] += abs(entry.derivative.jump) / 2
+    off, bars = (array.reshape(claim.scale.shape) for array in (off, bars))
+    is_whole = len(entries) == positions.size and bool(np.all(np.isfinite(off)))
+    if is_whole and not _adds_up(probed, off, bars):
+        return None
+    beside = BesideKinks(task.evaluator, conditions, task.seed, task.budget)
+    return beside.entries(claim, entries)
 
 
 def _compared(claim: Claim, numbers: LayeredGradient, conditions: Conditions) -> Entries:

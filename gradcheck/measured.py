@@ -29,6 +29,7 @@ class Measured:
     planned: how many probes were to be measured, and how many entries
     regions: slices that are wrong as far as they were sampled
     is_located: the wrong entries and regions account for all that the probes saw
+    form: how its layer told of the entries; "" where the whole loss did
     """
 
     claim: Claim
@@ -42,6 +43,7 @@ class Measured:
     planned: tuple[int, int] = (0, 0)
     regions: tuple[Region, ...] = ()
     is_located: bool = False
+    form: str = ""
 
     @property
     def is_complete(self) -> bool:

@@ -18,7 +18,7 @@ from gradcheck.entry_table import Entries
 from gradcheck.failing import SAMPLED_ENTRIES, chosen_positions, search_failing
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.ladder import Conditions
-from gradcheck.layered_entries import Layered, layered_entries, layered_numbers
+from gradcheck.layered_entries import Layered, forms_note, layered_entries, layers_of
 from gradcheck.measured import Measured
 from gradcheck.noise import Noise, measure_noise
 from gradcheck.pieces import zeros
@@ -75,7 +75,7 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     effect = max(effects, default=0.0)
     if effect == 0.0 and evaluator.bounds.lower:
         effect = effect_elsewhere(evaluator, scales)
-    measured, layered = _all_measured(task, noise, claims, effect, doubled)
+    measured, partial_evaluations = _all_measured(task, noise, claims, effect, doubled)
     before = noise.value if doubled else flight.values[0]
     after = before if task.budget.is_spent() else evaluator.loss()
     drift = abs(float(after - before))
@@ -83,16 +83,14 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     if not is_noise and any(found.judgement.verdict == "fail" for found in measured.values()):
         # What the loss does by itself looks like a wrong gradient, unless it counts as noise.
         noise = replace(noise, value=after, deviation=drift)
-        measured, layered = _all_measured(task, noise, claims, effect, doubled)
-    notes, partial = _notes(task, measured), 0
-    if layered is not None:
-        notes, partial = (*notes, layered.note), layered.numbers.partial_evaluations
-    return Measurements(measured, noise, effect, notes, drift, partial)
+        measured, partial_evaluations = _all_measured(task, noise, claims, effect, doubled)
+    notes = _notes(task, measured)
+    return Measurements(measured, noise, effect, notes, drift, partial_evaluations)
 
 
 def _all_measured(
     task: Task, noise: Noise, claims: Mapping[str, Claim], effect: float, doubled: bool
-) -> tuple[dict[str, Measured], Layered | None]:
+) -> tuple[dict[str, Measured], int]:
     """Measure all claims, each along its directions first: where time runs out, that says most.
 
     Parameters
@@ -101,16 +99,17 @@ def _all_measured(
 
     Returns
     -------
-    what was measured, by parameter name, and what the layers said, if anything
+    what was measured, by parameter name, and how often the layers' own functions were called
     """
     conditions = noise.conditions(task.plan.comparisons)
     probed = probe_parameters(task, conditions, claims)
-    layered = None
-    if task.plan.layered and probed and not task.budget.is_spent():
-        layered = layered_numbers(task, probed, float(noise.value))
-    measured = {name: _measure(task, conditions, probed[name], effect, layered) for name in claims}
-    measure = partial(_measured_alone, task, conditions, effect, layered)
-    return without_rounding(task.evaluator, measured, effect, measure, doubled), layered
+    with layers_of(task, probed, float(noise.value)) as layered:
+        measured = {
+            name: _measure(task, conditions, probed[name], effect, layered) for name in claims
+        }
+        measure = partial(_measured_alone, task, conditions, effect, layered)
+        measured = without_rounding(task.evaluator, measured, effect, measure, doubled)
+        return measured, layered.partial_evaluations if layered else 0
 
 
 def _scales(task: Task, flight: Preflight) -> dict[str, Floats]:
@@ -168,13 +167,17 @@ def _measure(
 ) -> Measured:
     """Compare the entries of a parameter as far as the plan, or its failure, asks, and judge it."""
     claim, probes = probed.claim, probed.probes
-    if layered is not None and claim.name in layered.names:
-        is_failing = any(outcome(probe.derivative) == "disagrees" for probe in probes)
-        entries = layered_entries(task, conditions, claim, layered, is_failing)
-        if entries is not None:
-            judgement = judge(probes, entries, claim, effect)
-            planned = len(probed.directions), len(entries)
-            return Measured(claim, probes, entries, judgement, probed.along, planned=planned)
+    entries = layered_entries(task, conditions, probed, layered) if layered else None
+    if layered is not None and entries is not None:
+        cut = len(entries) < claim.size
+        return Measured(
+            *(claim, probes, entries),
+            judge(probes, entries, claim, effect, "rest" if cut else ""),
+            probed.along,
+            out_of_time=cut,
+            planned=(len(probed.directions), claim.size),
+            form=layered.forms[claim.name],
+        )
     return _measured_as_black_box(task, conditions, probed, effect)
 
 
@@ -263,7 +266,7 @@ def _eigen(task: Task, claims: Mapping[str, Claim]) -> dict[str, tuple[Floats, .
 
 
 def _notes(task: Task, measured: Mapping[str, Measured]) -> tuple[str, ...]:
-    notes = []
+    notes = [forms_note(measured)] if any(found.form for found in measured.values()) else []
     if task.directions == "eigen":
         notes.append(eigen_note(task.eigen))
     certificates = [found.certificate for found in measured.values() if found.certificate]

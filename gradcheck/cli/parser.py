@@ -136,7 +136,7 @@ def _add_decision(group: argparse._ArgumentGroup) -> None:
         type=_one_of(METHODS),
         metavar="M",
         help="auto: differences; complex: the complex step, where the loss takes complex "
-        "numbers (default: auto)",
+        "numbers; strict: every weight of exposed layers moved by itself (default: auto)",
     )
     group.add_argument(
         "--timeout",

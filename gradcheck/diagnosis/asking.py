@@ -29,6 +29,7 @@ class Asker:
     ----------
     make_caller: returns what makes the calls; a new one is needed after one that never ended
     budget: of the whole check
+    most_seconds: that its calls may take altogether
 
     Attributes
     ----------
@@ -36,12 +37,15 @@ class Asker:
     """
 
     def __init__(
-        self, make_caller: Callable[[], Caller] = Caller, budget: Budget | None = None
+        self,
+        make_caller: Callable[[], Caller] = Caller,
+        budget: Budget | None = None,
+        most_seconds: float = MOST_SECONDS,
     ) -> None:
         self._make_caller = make_caller
         self._caller = make_caller()
         self._budget = budget or Budget()
-        self._seconds = 0.0
+        self._seconds, self._most_seconds = 0.0, most_seconds
         self._too_slow: set[str] = set()
         self.calls = 0
 
@@ -54,7 +58,7 @@ class Asker:
             where the time is over, the call takes too long or did so before, or it would end the
             process
         """
-        if self._budget.is_spent() or self._seconds > MOST_SECONDS or what in self._too_slow:
+        if self._budget.is_spent() or self._seconds > self._most_seconds or what in self._too_slow:
             raise NotKnown(what)
         started = time.perf_counter()
         self.calls += 1

@@ -90,6 +90,7 @@ class SampleBySample:
     Attributes
     ----------
     samples, numbers: how many samples, and the numbers of these
+    axis, stacks: as given
     """
 
     def __init__(
@@ -98,8 +99,8 @@ class SampleBySample:
         self._function = function
         self.axis, self.at = axis, at.reshape(-1)
         self._rows = at.T if axis else at
-        self._stacks = stacks
-        values = self._values(self._rows[np.newaxis])
+        self.stacks = stacks
+        values = self.values(self._rows[np.newaxis])
         self.samples, self.numbers = len(self._rows), values[0]
         origin = np.broadcast_to(self.numbers[:, np.newaxis], self._rows.shape)
         self.origin = (origin.T if axis else origin).reshape(-1)
@@ -110,7 +111,7 @@ class SampleBySample:
         shape = (len(points), units, samples) if self.axis else (len(points), samples, units)
         shaped = points.reshape(shape)
         moved = shaped if self.axis else shaped.swapaxes(1, 2)
-        at_once = CHUNK // max(self._rows.size, 1) if self._stacks else 1
+        at_once = CHUNK // max(self._rows.size, 1) if self.stacks else 1
         if at_once >= units:
             step = at_once // units
             parts = [self._all_moved(moved[at : at + step]) for at in range(0, len(moved), step)]
@@ -128,7 +129,7 @@ class SampleBySample:
         sets[:] = self._rows
         # A view of every unit in the copy where it has moved.
         np.einsum("kisi->kis", sets)[:] = moved
-        return self._values(sets.reshape(rows * units, samples, units))
+        return self.values(sets.reshape(rows * units, samples, units))
 
     def _moved(self, lines: Array, chosen: slice) -> Array:
         some = lines[chosen]
@@ -136,9 +137,9 @@ class SampleBySample:
         sets = np.empty((len(some), *self._rows.shape), some.dtype)
         sets[:] = self._rows
         sets[np.arange(len(some)), :, units] = some
-        return self._values(sets)
+        return self.values(sets)
 
-    def _values(self, sets: Array) -> Array:
+    def values(self, sets: Array) -> Array:
         """Return the numbers of the samples, (sets, samples), for sets of rows."""
         copies, samples, units = sets.shape
         stacked = sets.reshape(copies * samples, units)

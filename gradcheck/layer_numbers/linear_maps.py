@@ -127,16 +127,24 @@ class ColumnsMap:
 
 def parameter_map(one: Pass, generator: np.random.Generator) -> ByParameters | None:
     """Return how the pre-activations of a layer depend on its parameters; None if not known."""
+    if (dense := dense_map(one, generator)) is not None:
+        return dense
     if one.preactivations is None or not one.parameters or not one.is_linear:
         return None
+    return _columns(one, one.preactivations, generator)
+
+
+def dense_map(one: Pass, generator: np.random.Generator) -> DenseMap | None:
+    """Return the formula of the pre-activations of a dense layer; None if it is none."""
     z, inputs = one.preactivations, one.inputs
-    if inputs.dtype.kind == "f":
-        for form in dense_forms(one.parameters, inputs, z):
-            units = same_units(form.preactivations(one.parameters, inputs), z)
-            if units and _is_formula_elsewhere(form, one, generator):
-                bias = one.parameters[form.bias_name] if form.bias_name else None
-                return DenseMap(form, bias, units)
-    return _columns(one, z, generator)
+    if z is None or not one.parameters or not one.is_linear or inputs.dtype.kind != "f":
+        return None
+    for form in dense_forms(one.parameters, inputs, z):
+        units = same_units(form.preactivations(one.parameters, inputs), z)
+        if units and _is_formula_elsewhere(form, one, generator):
+            bias = one.parameters[form.bias_name] if form.bias_name else None
+            return DenseMap(form, bias, units)
+    return None
 
 
 def _size(array: Floats) -> float:
