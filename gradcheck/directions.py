@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from gradcheck.execution import Array
 from gradcheck.leaves import DOUBLE
-from gradcheck.pieces import PIECE, compact_dtype, in_pieces
+from gradcheck.pieces import compact_dtype, in_pieces, is_compact
 from gradcheck.seeding import random_generator
 
 Floats = npt.NDArray[np.float64]
@@ -26,6 +26,9 @@ Floats = npt.NDArray[np.float64]
 # time; within a factor of three no entry's error is drowned by another's weight.
 SMALLEST_MAGNITUDE, LARGEST_MAGNITUDE = 0.5, 1.5
 MAGNITUDES = LARGEST_MAGNITUDE - SMALLEST_MAGNITUDE
+# Of numbers in float32: their bits but for the exponent, that of 1, and how far 1 is too large.
+SIGN_AND_MANTISSA, EXPONENT_OF_ONE = np.uint32(0x807F_FFFF), np.uint32(0x3F80_0000)
+BEYOND_SMALLEST = np.float32(1.0 - SMALLEST_MAGNITUDE)
 # The density of a sign times a magnitude: half that of the magnitude, on either side of zero.
 LARGEST_DENSITY = 0.5 / MAGNITUDES
 # Numbers no probe uses, so that noise and slopes are measured along different lines.
@@ -61,11 +64,11 @@ def entry_scales(
     scales = {}
     for name, array in parameters.items():
         floor = sizes[name] if sizes[name] > NEGLIGIBLE * typical else typical
+        if (usual := _usual_scale(array, floor)) is not None:
+            scales[name] = usual
+            continue
         size = np.abs(array, dtype=DOUBLE, out=np.empty(array.shape))
         alone = size < NEGLIGIBLE * floor
-        if not np.count_nonzero(alone):  # as nearly always
-            scales[name] = np.maximum(size, floor, out=size)
-            continue
         # An entry far below the others is in another unit; one further below is about zero.
         alone &= size > VANISHING * floor
         if gradient is not None and name in gradient:
@@ -76,6 +79,20 @@ def entry_scales(
     return scales
 
 
+def _usual_scale(array: Array, floor: float) -> Floats | None:
+    """Return the larger of every entry's size and a floor; None where one is negligible beside it.
+
+    In float32 where that is large and has room for it.
+    """
+    scale = np.empty(array.shape, np.float32 if is_compact(array, floor) else np.float64)
+    for target, origin in in_pieces(scale, array):
+        size = np.abs(origin, dtype=DOUBLE)
+        if np.count_nonzero(size < NEGLIGIBLE * floor):
+            return None
+        np.maximum(size, floor, out=target, casting="same_kind")
+    return scale
+
+
 def random_direction(scale: Floats, seed: int, name: str, number: int) -> Floats:
     """Return random signs with random magnitudes, times each entry's scale.
 
@@ -84,23 +101,35 @@ def random_direction(scale: Floats, seed: int, name: str, number: int) -> Floats
     """
     generator = random_generator(seed, name, number)
     direction = np.empty(scale.shape, np.float32 if scale.dtype == np.float32 else np.float64)
-    target, scales = direction.reshape(-1), scale.reshape(-1)
-    drawn = np.empty(min(target.size, PIECE))
-    for start in range(0, target.size, PIECE):
-        part = target[start : start + PIECE]
-        factor = drawn[: part.size]
-        fill_at_random(factor, generator)
-        np.multiply(factor, scales[start : start + PIECE], out=part, casting="same_kind")
+    for target, distance in in_pieces(direction, scale):
+        factor = at_random(target, generator)
+        np.multiply(factor, distance, out=target, casting="same_kind")
     return direction
 
 
-def fill_at_random(array: Floats, generator: np.random.Generator) -> None:
-    """Fill an array with random signs times random magnitudes."""
+def at_random(array: Array, generator: np.random.Generator) -> Floats:
+    """Return random signs times random magnitudes, in the shape and precision of an array."""
+    if array.dtype == np.float32:
+        return _singles_at_random(array.size, generator).reshape(array.shape)
     # One draw gives both: its half the sign, its place in there the magnitude.
-    generator.random(out=array)
-    array *= 2.0 * MAGNITUDES
-    array -= MAGNITUDES
-    array += np.copysign(SMALLEST_MAGNITUDE, array)
+    drawn = generator.random(array.shape)
+    drawn *= 2.0 * MAGNITUDES
+    drawn -= MAGNITUDES
+    drawn += np.copysign(SMALLEST_MAGNITUDE, drawn)
+    return drawn
+
+
+def _singles_at_random(count: int, generator: np.random.Generator) -> Floats:
+    """Return random signs times random magnitudes in float32, in half the time.
+
+    Random bits are the sign and the mantissa of numbers of size 1 to 2, the exponent is put in.
+    """
+    bits = generator.bit_generator.random_raw((count + 1) // 2).view(np.uint32)[:count]
+    bits &= SIGN_AND_MANTISSA
+    bits |= EXPONENT_OF_ONE
+    numbers: Array = bits.view(np.float32)
+    numbers -= np.copysign(BEYOND_SMALLEST, numbers)
+    return numbers
 
 
 def chance_of_hiding(size: float, bar: float) -> float:
@@ -140,11 +169,11 @@ def _noise_direction(array: Array, scale: Floats, generator: np.random.Generator
     """Return random moves by the size of every entry, at most its scale; by that where it is 0."""
     direction = np.empty(array.shape, compact_dtype(scale))
     for target, origin, distance in in_pieces(direction, array, scale):
-        size = np.abs(origin, dtype=DOUBLE)
-        move = np.where(size > 0.0, np.minimum(size, distance), distance)
-        factor = np.empty(target.shape)
-        fill_at_random(factor, generator)
-        np.multiply(move, factor, out=target, casting="same_kind")
+        move = np.abs(origin, dtype=DOUBLE)
+        if np.count_nonzero(move) < move.size:
+            move = np.where(move > 0.0, move, distance)
+        move = np.minimum(move, distance)
+        np.multiply(move, at_random(target, generator), out=target, casting="same_kind")
     return direction
 
 

@@ -22,12 +22,11 @@ from gradcheck.leaves import (
     as_given,
     as_reals,
     described,
-    differing,
     digest,
     usable_array,
 )
 from gradcheck.parameters import flatten, named_leaves, rebuilder
-from gradcheck.pieces import step_along
+from gradcheck.pieces import differing, step_along
 from gradcheck.problem import Problem
 from gradcheck.returned import (
     Returned,

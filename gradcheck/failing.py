@@ -61,8 +61,10 @@ def search_failing(
 
 def chosen_positions(seed: int, claim: Claim, count: int) -> npt.NDArray[np.int_]:
     """Return the flat positions of `count` entries among those that can be moved."""
+    if count == 0:
+        return np.zeros(0, np.intp)
     positions = np.flatnonzero(claim.scale)
-    if 0 < count < positions.size:
+    if count < positions.size:
         generator = np.random.default_rng([seed, *claim.name.encode()])
         return positions[np.sort(generator.choice(positions.size, count, replace=False))]
     return positions[:count]

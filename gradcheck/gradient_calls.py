@@ -11,8 +11,8 @@ import numpy as np
 
 from gradcheck.directions import Floats, entry_scales, norm
 from gradcheck.execution import Evaluator
-from gradcheck.leaves import Array, is_all, same_numbers
-from gradcheck.pieces import in_pieces
+from gradcheck.leaves import Array
+from gradcheck.pieces import in_pieces, is_finite, same_numbers
 from gradcheck.repeats import difference, grows, is_stale
 from gradcheck.returned import Returned
 
@@ -80,7 +80,7 @@ def effect_elsewhere(evaluator: Evaluator, scales: Mapping[str, Floats]) -> floa
     effects = [
         norm(array * scales[name])
         for name, array in found.items()
-        if array.shape == scales[name].shape and is_all(np.isfinite(array))
+        if array.shape == scales[name].shape and is_finite(array)
     ]
     return max(effects, default=0.0)
 
@@ -126,7 +126,7 @@ class _Calls:
         self.comparable = [
             name
             for name, array in self.kept.items()
-            if array.shape == evaluator.original[name].shape and is_all(np.isfinite(array))
+            if array.shape == evaluator.original[name].shape and is_finite(array)
         ]
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from hashlib import blake2b
 from typing import Any
 
@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 DOUBLE = np.dtype(np.float64)
-# Up to so many entries bytes are compared before numbers, which is faster.
-FEW = 1024
 
 
 def usable_array(name: str, leaf: Any, *, live: bool) -> Array | None:
@@ -112,20 +110,6 @@ def _unwriteable(leaf: Any) -> str:
 def is_all(mask: npt.NDArray[np.bool_]) -> bool:
     """Return whether all entries are true; of a small array sooner than numpy's reduction does."""
     return int(np.count_nonzero(mask)) == mask.size
-
-
-def same_numbers(one: Array, other: Array) -> bool:
-    """Return whether two arrays hold the same numbers, NaN at the same places included."""
-    if one is other or one.shape != other.shape:
-        return one is other
-    if one.size <= FEW and one.dtype == other.dtype and one.tobytes() == other.tobytes():
-        return True
-    return is_all(one == other) or np.array_equal(one, other, equal_nan=True)
-
-
-def differing(one: Mapping[str, Array], other: Mapping[str, Array]) -> tuple[str, ...]:
-    """Return the names whose arrays do not hold the same numbers."""
-    return tuple(name for name in one if not same_numbers(one[name], other[name]))
 
 
 def digest(array: Array) -> bytes:

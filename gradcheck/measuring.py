@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradcheck.beside_kinks import BesideKinks
-from gradcheck.directions import Floats, entry_scales, noise_directions, norm
+from gradcheck.directions import Floats, entry_scales, noise_directions
 from gradcheck.entries import measure_entries
 from gradcheck.entry_table import Entries
 from gradcheck.failing import SAMPLED_ENTRIES, chosen_positions, search_failing
@@ -73,7 +73,7 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     claims = _claims(task, flight, scales, noise, rounding)
     if task.directions == "eigen" and claims and not task.budget.is_spent():
         task = replace(task, eigen=_eigen(task, claims))
-    effects = [norm(claim.analytic * claim.scale) for claim in claims.values()]
+    effects = [claim.effect for claim in claims.values()]
     effect = max(effects, default=0.0)
     if effect == 0.0 and evaluator.bounds.lower:
         effect = effect_elsewhere(evaluator, scales)

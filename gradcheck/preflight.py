@@ -13,7 +13,8 @@ import numpy.typing as npt
 from gradcheck.diagnosis import codes
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import Arrays, GradientCalls, Mutated, call_gradient, moved_away
-from gradcheck.leaves import Array, is_all
+from gradcheck.leaves import Array
+from gradcheck.pieces import is_finite
 from gradcheck.repeats import as_double, difference, precision_of
 from gradcheck.report import Finding
 from gradcheck.returned import LossNotScalar
@@ -190,7 +191,7 @@ def _unusable(evaluator: Evaluator, name: str, repeats: Sequence[Array]) -> Find
                 f"gradient of shape {array.shape[own]}, parameter of shape {parameter.shape[own]}"
             )
             return codes.WRONG_SHAPE.finding(f"{name}: {shapes}", (name,))
-        if not is_all(np.isfinite(array)):
+        if not is_finite(array):
             return codes.NOT_FINITE.finding(f"{name}: {_where_not_finite(array)}", (name,))
     return None
 

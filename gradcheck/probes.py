@@ -13,7 +13,9 @@ from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import LARGEST_MAGNITUDE, Floats, norm
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import SHARPNESS, Conditions, Evaluate, LineSettings
+from gradcheck.leaves import DOUBLE
 from gradcheck.line import differentiate, first_step
+from gradcheck.pieces import in_pieces
 
 # A sum of rounded products is off by a few units of round-off of its terms' size; by fewer where
 # what cancels in it was measured.
@@ -80,11 +82,43 @@ class Claim:
         return max(float(self.analytic.max()), -float(self.analytic.min()))
 
     @cached_property
+    def effect(self) -> float:
+        """The norm of gradient times scale."""
+        return self.slope_along(self.scale)[1]
+
+    @cached_property
+    def is_zero(self) -> bool:
+        """Whether the gradient is zero within its rounding."""
+        return not any(
+            np.count_nonzero(np.abs(value) > ROUNDING_MULTIPLE * rounding)
+            for value, rounding in in_pieces(self.analytic, self.rounding)
+        )
+
+    @cached_property
+    def is_random(self) -> bool:
+        """Whether two calls of the gradient differed."""
+        held = self.jitter if any(self.jitter.strides) else self.jitter.flat[:1]
+        return bool(held.any())
+
+    def slope_along(self, direction: Floats) -> tuple[float, float]:
+        """Return the slope along a direction, and the norm of gradient times direction."""
+        slopes, norms = [], []
+        for value, along in in_pieces(self.analytic, direction):
+            products = value * along
+            slopes.append(float(products.sum()))
+            norms.append(norm(products))
+        return math.fsum(slopes), math.hypot(*norms)
+
+    @cached_property
     def _inexact_at_random(self) -> float:
         """How far the slope along a random direction may be off by what was seen per entry."""
-        inexactness = JITTER_MULTIPLE * self.jitter + ROUNDING_MULTIPLE * self.rounding
-        inexactness *= self.scale
-        return LARGEST_MAGNITUDE * norm(inexactness)
+        if self.is_random:
+            return LARGEST_MAGNITUDE * norm(self.inexactness * self.scale)
+        norms = [
+            norm(np.multiply(rounding, distance, dtype=DOUBLE))
+            for rounding, distance in in_pieces(self.rounding, self.scale)
+        ]
+        return LARGEST_MAGNITUDE * ROUNDING_MULTIPLE * math.hypot(*norms)
 
     @cached_property
     def _largest_at_random(self) -> float:
@@ -160,8 +194,7 @@ def measure_probe(
     ----------
     sharpest: error bar that it has to have, if it can; by default what the claim requires
     """
-    products = claim.analytic * direction
-    slope, typical = float(np.sum(products)), norm(products)
+    slope, typical = claim.slope_along(direction)
     scale = length_scale(direction.size)
     settings = LineSettings(
         slope=slope,
@@ -188,10 +221,11 @@ def _required(claim: Claim, size: float, sharpest: float) -> float:
 
 def slope_round_off(claim: Claim, direction: Floats) -> float:
     """Return how far the claimed slope along `direction` may be off by rounding alone."""
-    products, absolute = claim.analytic * direction, np.abs(direction)
-    largest = float(np.max(np.abs(claim.analytic))) * float(np.max(absolute))
+    slope, typical = claim.slope_along(direction)
+    absolute = np.abs(direction)
+    largest = claim.largest * float(np.max(absolute))
     # Rounding differs from entry to entry, but a factor that all share is rounded once.
-    size = norm(products) + abs(float(np.sum(products))) + SHARED_ROUND_OFF * largest
+    size = typical + abs(slope) + SHARED_ROUND_OFF * largest
     return claim.units * claim.unit * size + norm(claim.inexactness * absolute)
 
 

@@ -123,7 +123,7 @@ def _together(
 
     All parameters where the time runs out. A doubt is how far the loss is off along a direction.
     """
-    if len(claims) < FEWEST_TOGETHER or any(claim.jitter.any() for claim in claims.values()):
+    if len(claims) < FEWEST_TOGETHER or any(claim.is_random for claim in claims.values()):
         return {}, 0.0
     found = {name: Probed(claim) for name, claim in claims.items()}
     # Where entries are compared too, directions need not exclude all chance.
@@ -137,8 +137,10 @@ def _together(
             cut = {n: _random(task, conditions, one.claim, left) for n, one in found.items()}
             return {name: one.and_along(cut[name], ()) for name, one in found.items()}, 0.0
         along = {n: _random(task, conditions, claim, [number]) for n, claim in claims.items()}
-        drawn = {name: one[0] for name, one in along.items()}
-        seen = measure_together(task.evaluator, conditions, claims, drawn)
+        # Nobody holds on to a direction while the next is drawn.
+        seen = measure_together(
+            task.evaluator, conditions, claims, {name: one[0] for name, one in along.items()}
+        )
         if isinstance(seen, float):
             return {}, seen
         found = {name: one.and_along(along[name], [seen[name]]) for name, one in found.items()}

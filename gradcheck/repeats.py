@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.leaves import Array, same_numbers
+from gradcheck.leaves import Array
+from gradcheck.pieces import same_numbers
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.directions import Floats, fill_at_random
+from gradcheck.directions import Floats, at_random
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import effect_elsewhere
-from gradcheck.leaves import Array, is_all
-from gradcheck.pieces import compact_dtype, in_pieces, zeros
+from gradcheck.leaves import DOUBLE, Array
+from gradcheck.pieces import PIECE, compact_dtype, in_pieces, is_finite, zeros
 from gradcheck.preflight import Preflight
 from gradcheck.probes import MEASURED_ROUND_OFF_UNITS, ROUND_OFF_UNITS
 from gradcheck.seeding import random_generator
@@ -78,7 +78,10 @@ def known_rounding(
 
 def _largest(values: Floats, scale: Floats) -> float:
     """Return the largest absolute product of two arrays."""
-    return max(float(np.abs(one * other).max()) for one, other in in_pieces(values, scale))
+    return max(
+        float(np.abs(np.multiply(one, other, dtype=DOUBLE)).max())
+        for one, other in in_pieces(values, scale)
+    )
 
 
 def _rounding(moves: Floats, scale: Floats, most: float, least: float) -> Rounding:
@@ -93,11 +96,11 @@ def _rounding(moves: Floats, scale: Floats, most: float, least: float) -> Roundi
     for rounding, distance in in_pieces(moves, scale):
         if most != 0.0:
             # What jumps by more has left a kink, or a narrow minimum: no matter of rounding.
-            rounding[rounding * distance > most] = 0.0
+            rounding[np.multiply(rounding, distance, dtype=DOUBLE) > most] = 0.0
         if np.count_nonzero(rounding):
             known = MEASURED_ROUND_OFF_UNITS
-        is_free = distance > 0.0
-        unseen = np.divide(least, distance, out=np.zeros(distance.shape), where=is_free)
+        unseen = np.zeros(distance.shape)
+        np.divide(least, distance, out=unseen, where=distance > 0.0, dtype=DOUBLE)
         np.minimum(rounding + unseen, most_there_is, out=rounding, casting="same_kind")
     return Rounding(moves, known)
 
@@ -128,7 +131,7 @@ def _measured(
 
     def look(nearby: Mapping[str, Array]) -> None:
         for name, array in nearby.items():
-            if array.shape == moves[name].shape and is_all(np.isfinite(array)):
+            if array.shape == moves[name].shape and is_finite(array):
                 for most, there, here in in_pieces(moves[name], array, analytic[name]):
                     np.maximum(most, np.abs(there - here), out=most)
 
@@ -150,10 +153,11 @@ def _measured(
 
 def _move(moved: Array, origin: Array, step: float, generator: np.random.Generator) -> None:
     """Move every entry at random by about a step times its size."""
+    # How far exactly does not matter.
+    rough = np.empty(min(moved.size, PIECE), np.float32 if moved.size > PIECE else DOUBLE)
     for target, start in in_pieces(moved, origin):
-        factor = np.empty(target.shape)
-        fill_at_random(factor, generator)
-        factor *= step
+        drawn = at_random(rough[: target.size].reshape(target.shape), generator)
+        factor = np.multiply(drawn, step, dtype=DOUBLE)
         factor += 1.0
         np.multiply(start, factor, out=target, casting="same_kind")
 

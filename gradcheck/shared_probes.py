@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gradcheck.conclusion import LineDerivative
-from gradcheck.directions import Floats, norm
+from gradcheck.directions import Floats
 from gradcheck.execution import Evaluator
 from gradcheck.extrapolation import NOISE_MULTIPLE, RATIO
 from gradcheck.ladder import EPSILON, SHARPNESS, Conditions, LineSettings
@@ -82,8 +82,7 @@ def measure_together(
 
 
 def _part(claim: Claim, along: Floats) -> _Part:
-    products = claim.analytic * along
-    return _Part(claim, along, float(products.sum()), norm(products))
+    return _Part(claim, along, *claim.slope_along(along))
 
 
 def _settings(parts: list[_Part], typical: float, conditions: Conditions) -> LineSettings:

@@ -14,7 +14,7 @@ from gradcheck.budget import OUT_OF_TIME
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import SMALLEST_MAGNITUDE, chance_of_hiding, norm
 from gradcheck.entry_table import Entries, Mask
-from gradcheck.probes import JITTER_MULTIPLE, ROUNDING_MULTIPLE, Claim, ProbeMeasurement
+from gradcheck.probes import JITTER_MULTIPLE, Claim, ProbeMeasurement
 from gradcheck.report import Verdict
 
 Outcome = Literal["agrees", "disagrees", "undecided"]
@@ -139,7 +139,7 @@ def probe_resolution(probe: ProbeMeasurement) -> float:
 
 def needs_another(probes: Sequence[ProbeMeasurement], claim: Claim) -> bool:
     """Return whether one more random direction could tell more about a gradient that agrees."""
-    if any(outcome(probe.derivative) != "agrees" for probe in probes) or not claim.analytic.any():
+    if any(outcome(probe.derivative) != "agrees" for probe in probes) or claim.largest == 0.0:
         return False
     chance = _miss_chance(probes, claim)
     return are_coarse(probes, claim) or chance is None or chance > LARGEST_CHANCE
@@ -186,7 +186,7 @@ def _judged(
     required = claim.required
     kinks = sum(is_at_kink(probe.derivative) for probe in probes)
     kinks += int(np.count_nonzero(entries.special_where(is_at_kink)))
-    limit = "jitter" if claim.jitter.any() else _limit(probes, entries, required)
+    limit = "jitter" if claim.is_random else _limit(probes, entries, required)
     limit = "time" if unfinished else limit
     complete = len(entries) == claim.size
     resolution = _entries_resolution(entries) if complete else _probes_resolution(probes)
@@ -261,7 +261,7 @@ def _miss_chance(probes: Sequence[ProbeMeasurement], claim: Claim) -> float | No
     Directions are independent, so their chances multiply. What a probe measured differs from the
     error's part in it by the error bar at most.
     """
-    size = claim.required * norm(claim.analytic * claim.scale)
+    size = claim.required * claim.effect
     chances = [
         1.0
         if outcome(probe.derivative) == "undecided" or is_subgradient(probe.derivative)
@@ -282,7 +282,7 @@ def _both_zero(
     probes: Sequence[ProbeMeasurement], entries: Entries, claim: Claim, negligible: float
 ) -> bool:
     """Return whether the gradient is zero within rounding and the loss was seen not to move."""
-    if np.any(np.abs(claim.analytic) > ROUNDING_MULTIPLE * claim.rounding):
+    if not claim.is_zero:
         return False
     # In units of the loss: a probe's direction has the scales in it, an entry's has not.
     bars = entries.error_bar * entries.taken_from(claim.scale)
