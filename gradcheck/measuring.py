@@ -82,7 +82,7 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     after = before if task.budget.is_spent() else evaluator.loss()
     drift = abs(float(after - before))
     is_noise = not math.isfinite(drift) or drift <= DRIFT_DEVIATIONS * noise.deviation
-    if not is_noise and any(found.judgement.verdict == "fail" for found in measured.values()):
+    if not is_noise and any(found.judgement.verdict != "pass" for found in measured.values()):
         # What the loss does by itself looks like a wrong gradient, unless it counts as noise.
         noise = replace(noise, value=after, deviation=drift)
         measured, partial_evaluations = _all_measured(task, noise, claims, effect, doubled)

@@ -133,19 +133,21 @@ class _Line:
             deviation, state = difference_table_noise(np.array([self.value, *values]))
             if state == "not_finite":
                 return None
-            if state == "measured" and spacing <= WIDEST_TABLE:
-                return deviation
-            is_still |= state == "constant"
             widest = max(widest, spacing)
             seen = np.append(seen, values)
+            if state == "measured" and spacing <= WIDEST_TABLE:
+                # A rounded loss may move by the same from each of these steps to the next.
+                return max(deviation, self._rounding(seen, widest)) if is_still else deviation
+            is_still |= state == "constant"
             # A loss computed in float32 does not move at all at first: that factor is the largest.
             factor = {"constant": 4096.0, "too_small": 64.0}.get(state, 1 / 64.0)
             spacing = min(spacing * factor, WIDEST_SPACING)
-        if not is_still:
-            return 0.0
+        return self._rounding(seen, widest) if is_still else 0.0
+
+    def _rounding(self, seen: npt.NDArray[Any], widest: float) -> float:
+        """Return half of what a rounded loss changes by, from values seen within some spacing."""
         # At equal spacings the steps of a straight line look like a quantum too.
-        seen = np.append(seen, self._at(widest * IRREGULAR))
-        return quantum(seen) / 2
+        return quantum(np.append(seen, self._at(widest * IRREGULAR))) / 2
 
     def _at(self, steps: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.array([loss for loss, _ in self.evaluator.losses_along(self.direction, steps)])
