@@ -99,7 +99,7 @@ def measured_report(
         wrong=wrong,
         wrong_count=None if wrong is None else int(wrong.sum()),
         checked_count=len(entries),
-        unresolved_count=int(np.count_nonzero(_unresolved(entries))),
+        unresolved_count=int(np.count_nonzero(_unresolved(entries))) if entries else 0,
         probes=tuple(_probe(probe) for probe in measured.probes),
         findings=_about(measured.claim.name, findings),
         required=measured.claim.required,
@@ -245,7 +245,7 @@ def _size(analytic: Floats | None) -> float | None:
 def _worst(entries: Entries) -> Comparison | None:
     """Return the entry whose error is largest against its error bar, a wrong one first."""
     measured = np.isfinite(entries.error_bar)
-    if not measured.any():
+    if not entries or not measured.any():
         return None
     excess = _excess(entries)
     wrong = measured & which(entries, "disagrees")

@@ -53,6 +53,9 @@ class Entries:
     def of(cls, shape: tuple[int, ...], measured: Iterable[EntryMeasurement]) -> Entries:
         """Return entries that were measured one by one."""
         listed = list(measured)
+        if not listed:
+            none = np.zeros(0)
+            return cls(shape, np.zeros(0, np.intp), none, none, none, none)
         found = [entry.derivative for entry in listed]
         indices = np.array([entry.index for entry in listed], np.intp).reshape(
             len(listed), len(shape)

@@ -47,6 +47,8 @@ def in_pieces(written: Array, *read: Array) -> Iterator[tuple[Array, ...]]:
 
 def is_finite(array: Array) -> bool:
     """Return whether all entries are finite."""
+    if array.size <= PIECE:
+        return is_all(np.isfinite(array))
     return all(is_all(np.isfinite(piece)) for (piece,) in in_pieces(array))
 
 
@@ -105,11 +107,11 @@ def step_along(
     """
     given = [direction] if analytic is None else [direction, analytic]
     if moved.size <= PIECE:
-        return _moved(moved, origin, *given, step=step, move=np.empty(moved.shape))
+        return _moved(moved, origin, *given, step=step)
     room = np.empty(PIECE)
     return sum(
         [
-            _moved(target, start, *rest, step=step, move=room[: target.size])
+            _moved(target, start, *rest, step=step, room=room[: target.size])
             for target, start, *rest in in_pieces(moved, origin, *given)
         ]
     )
@@ -122,10 +124,10 @@ def _moved(
     analytic: Array | None = None,
     *,
     step: float,
-    move: Array,
+    room: Array | None = None,
 ) -> float:
-    """Return what `step_along` does, given room for the move in float64."""
-    np.multiply(direction, step, out=move, dtype=DOUBLE)
+    """Return what `step_along` does, given room for the move in float64 where that saves time."""
+    move = np.multiply(direction, step, out=room, dtype=DOUBLE)
     np.add(origin, move, out=moved, casting="same_kind")
     if analytic is None:
         return 0.0

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.directions import Floats, at_random
+from gradcheck.directions import Floats, at_random, root_mean_square
 from gradcheck.execution import Evaluator
 from gradcheck.gradient_calls import effect_elsewhere
 from gradcheck.leaves import DOUBLE, Array
-from gradcheck.pieces import PIECE, compact_dtype, in_pieces, is_finite, zeros
+from gradcheck.pieces import PIECE, compact_dtype, in_pieces, is_compact, is_finite, zeros
 from gradcheck.preflight import Preflight
 from gradcheck.probes import MEASURED_ROUND_OFF_UNITS, ROUND_OFF_UNITS
 from gradcheck.seeding import random_generator
@@ -127,13 +127,16 @@ def _measured(
     unit: round-off of the precision the gradient is computed in
     seed: of the directions
     """
-    moves = {name: np.zeros(array.shape) for name, array in analytic.items()}
+    moves: dict[str, Floats] = {
+        name: np.zeros(array.shape, _dtype_of_moves(array, unit))
+        for name, array in analytic.items()
+    }
 
     def look(nearby: Mapping[str, Array]) -> None:
         for name, array in nearby.items():
             if array.shape == moves[name].shape and is_finite(array):
                 for most, there, here in in_pieces(moves[name], array, analytic[name]):
-                    np.maximum(most, np.abs(there - here), out=most)
+                    np.maximum(most, np.abs(there - here), out=most, casting="same_kind")
 
     for number in ROUNDING_DIRECTIONS:
 
@@ -149,6 +152,11 @@ def _measured(
         np.maximum(seen, _typical(seen), out=seen)
         moves[name] = seen.astype(compact_dtype(seen), copy=False)
     return moves
+
+
+def _dtype_of_moves(array: Floats, unit: float) -> np.dtype[Any]:
+    """Return float32 for the moves of a large gradient, where that has room for them."""
+    return np.dtype(np.float32) if is_compact(array, unit * root_mean_square(array)) else DOUBLE
 
 
 def _move(moved: Array, origin: Array, step: float, generator: np.random.Generator) -> None:

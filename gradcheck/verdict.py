@@ -186,24 +186,24 @@ def _judged(
     required = claim.required
     kinks = sum(is_at_kink(probe.derivative) for probe in probes)
     kinks += int(np.count_nonzero(entries.special_where(is_at_kink)))
-    limit = "jitter" if claim.is_random else _limit(probes, entries, required)
-    limit = "time" if unfinished else limit
     complete = len(entries) == claim.size
     resolution = _entries_resolution(entries) if complete else _probes_resolution(probes)
     if _any_disagrees(probes, entries, claim):
+        limit = _limit(probes, entries, claim, unfinished)
         return Judgement("fail", "", limit, resolution, all_zero=False, kinks=kinks)
     if unfinished == "probes":
-        return Judgement("inconclusive", OUT_OF_TIME, limit, resolution, False, kinks)
+        return Judgement("inconclusive", OUT_OF_TIME, "time", resolution, False, kinks)
     if _both_zero(probes, entries, claim, required * largest_effect):
         return Judgement("pass", "", "none", None, all_zero=True, kinks=kinks)
     # Compared this way round, a NaN is not a pass.
     if resolution is not None and resolution <= required:
         return Judgement("pass", "", "none", resolution, all_zero=False, kinks=kinks)
+    limit = _limit(probes, entries, claim, unfinished)
     return Judgement("inconclusive", REASONS[limit], limit, resolution, all_zero=False, kinks=kinks)
 
 
 def _any_disagrees(probes: Sequence[ProbeMeasurement], entries: Entries, claim: Claim) -> bool:
-    if which(entries, "disagrees").any():
+    if entries and which(entries, "disagrees").any():
         return True
     if len(entries) == claim.size:
         # All there is has been compared. A direction mixes entries: at a kink each of them may
@@ -301,8 +301,15 @@ def _has_no_slope(derivative: LineDerivative) -> bool:
     return derivative.smoothness not in ("smooth", "noisy")
 
 
-def _limit(probes: Sequence[ProbeMeasurement], entries: Entries, required: float) -> str:
-    """Return what widened most of the bars that are too wide."""
+def _limit(
+    probes: Sequence[ProbeMeasurement], entries: Entries, claim: Claim, unfinished: Unfinished
+) -> str:
+    """Return what kept a check from being sharp, such as what widened most of its wide bars."""
+    if unfinished:
+        return "time"
+    if claim.is_random:
+        return "jitter"
+    required = claim.required
     along = [decisive(probe.derivative) for probe in probes]
     wide = [each.limit for each in along if not each.error_bar <= required * abs(each.value)]
     seen = _decisive(entries)
