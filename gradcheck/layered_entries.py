@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gradcheck.beside_kinks import BesideKinks
+from gradcheck.certification import adds_up, is_sharp
 from gradcheck.diagnosis.asking import MOST_SECONDS, Asker, NotKnown
-from gradcheck.directions import LARGEST_MAGNITUDE, SMALLEST_MAGNITUDE, Floats, norm
+from gradcheck.directions import norm
 from gradcheck.entries import measure_entries
 from gradcheck.entry_table import Entries
 from gradcheck.ladder import Conditions
@@ -31,7 +32,7 @@ from gradcheck.layer_numbers.resumed import (
 )
 from gradcheck.measured import Measured
 from gradcheck.plan import EVALUATIONS_PER_ENTRY, SWEEP_EVALUATIONS
-from gradcheck.probes import SHARED_ROUND_OFF, Claim, ProbeMeasurement
+from gradcheck.probes import SHARED_ROUND_OFF, Claim
 from gradcheck.probing import Probed, Task
 from gradcheck.verdict import outcome, which
 
@@ -41,8 +42,6 @@ BLACK_BOX = "differences of the whole loss"
 # Entries that are compared by the user's loss where the layers leave them open, at a kink mostly;
 # with more of them the layers are no help.
 MOST_OPEN = 500
-# Directions that have to be sharp for numbers to count.
-CERTIFYING = 2
 # Entries among those called wrong that have to be wrong by the user's loss too.
 WITNESSES = 4
 
@@ -100,7 +99,7 @@ def layers_of(task: Task, probed: Mapping[str, Probed], value: float) -> Iterato
     probed: what directions showed of every parameter
     value: the loss at the point
     """
-    sharp = {name: one for name, one in probed.items() if _is_sharp(one)}
+    sharp = {name: one for name, one in probed.items() if is_sharp(one)}
     # What takes its time was asked for.
     is_asked_for = task.plan.sweep or task.method != "auto"
     most = math.inf if is_asked_for else MOST_SECONDS
@@ -155,7 +154,7 @@ def _certified(
     for name, one in probed.items():
         if name in numbers.values:
             off = numbers.values[name] - one.claim.analytic
-            if not _adds_up(one, off, numbers.error_bars[name]):
+            if not adds_up(one, off, numbers.error_bars[name]):
                 return None
     return numbers
 
@@ -172,38 +171,6 @@ def _resumed(task: Task, names: Collection[str], value: float, asker: Asker) -> 
         call=asker.ask,
         bounds=task.evaluator.bounds,
     )
-
-
-def _is_sharp(probed: Probed) -> bool:
-    """Return whether two directions show numbers of a parameter to be right, if they are."""
-    bars = sorted(
-        _relative_bar(probe)
-        for probe in probed.probes
-        if probe.kind == "random" and outcome(probe.derivative) != "undecided"
-    )
-    return len(bars) >= CERTIFYING and bars[CERTIFYING - 1] <= probed.claim.required
-
-
-def _relative_bar(probe: ProbeMeasurement) -> float:
-    seen = probe.derivative
-    size = SMALLEST_MAGNITUDE * max(probe.typical, abs(seen.value))
-    return seen.error_bar / size if size > 0.0 else math.inf
-
-
-def _adds_up(probed: Probed, off: Floats, bars: Floats) -> bool:
-    """Return whether discrepancies of all entries add up to those along every direction."""
-    claim = probed.claim
-    # Along any direction of this kind the error bars add up to no more.
-    slack = LARGEST_MAGNITUDE * float(np.vdot(bars, claim.scale))
-    for along, probe in zip(probed.along, probed.probes, strict=True):
-        seen = probe.derivative
-        if probe.kind != "random" or outcome(seen) == "undecided":
-            continue
-        round_off = claim.round_off_at_random(probe.analytic, probe.typical)
-        gap = abs(float(np.vdot(off, along)) - seen.discrepancy)
-        if not gap <= seen.error_bar + abs(seen.jump) / 2 + slack + round_off:
-            return False
-    return True
 
 
 def _closed(task: Task, conditions: Conditions, claim: Claim, entries: Entries) -> Entries | None:
@@ -234,7 +201,7 @@ def _by_resumed_loss(
         bars[entries.positions[place]] += abs(entry.derivative.jump) / 2
     off, bars = (array.reshape(claim.scale.shape) for array in (off, bars))
     is_whole = len(entries) == positions.size and bool(np.all(np.isfinite(off)))
-    if is_whole and not _adds_up(probed, off, bars):
+    if is_whole and not adds_up(probed, off, bars):
         return None
     beside = BesideKinks(task.evaluator, conditions, task.seed, task.budget)
     return beside.entries(claim, entries)

@@ -77,8 +77,16 @@ class DrawnDirections(Sequence[Floats]):
             return DrawnDirections(self._makers[place])
         return self._makers[place]()
 
+    def kept(self) -> DrawnDirections:
+        """Return the same directions, made once and for all."""
+        return DrawnDirections([partial(_itself, along) for along in self])
+
     def __add__(self, others: DrawnDirections) -> DrawnDirections:
         return DrawnDirections((*self._makers, *others._makers))
+
+
+def _itself(direction: Floats) -> Floats:
+    return direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +145,8 @@ def _together(
             cut = {n: _random(task, conditions, one.claim, left) for n, one in found.items()}
             return {name: one.and_along(cut[name], ()) for name, one in found.items()}, 0.0
         along = {n: _random(task, conditions, claim, [number]) for n, claim in claims.items()}
+        if task.plan.layered:  # they are looked at again, to certify
+            along = {name: one.kept() for name, one in along.items()}
         # Nobody holds on to a direction while the next is drawn.
         seen = measure_together(
             task.evaluator, conditions, claims, {name: one[0] for name, one in along.items()}

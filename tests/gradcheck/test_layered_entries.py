@@ -176,3 +176,137 @@ def test_a_sample_of_zeros_under_zero_biases_is_right_at_its_kinks():
     assert not failing(report)
     wrong = spoilt(problem, "layer2", "weight", lambda array: 2 * array)
     assert failing(gradcheck.check(wrong)) == ["layer2.weight"]
+
+
+class Convolution:
+    """A layer of one kernel over windows of the inputs, which says nothing of itself."""
+
+    name = "convolution"
+
+    def __init__(self, kernel):
+        self.parameters = {"kernel": kernel}
+
+    def windows(self, inputs):
+        width = self.parameters["kernel"].size
+        return np.lib.stride_tricks.sliding_window_view(inputs, width, axis=1)
+
+    def forward(self, parameters, inputs):
+        z = self.windows(inputs) @ parameters["kernel"]
+        return np.tanh(z), (inputs, z, parameters["kernel"])
+
+    def backward(self, cache, upstream):
+        inputs, z, kernel = cache
+        delta = upstream / np.cosh(z) ** 2
+        input_gradient = np.zeros_like(inputs)
+        for place, weight in enumerate(kernel):
+            input_gradient[:, place : place + delta.shape[1]] += weight * delta
+        return input_gradient, {"kernel": np.einsum("ni,nik->k", delta, self.windows(inputs))}
+
+
+class Chain:
+    """Layers in a chain with half the squared distance at its end."""
+
+    def __init__(self, layers):
+        self.layers = layers
+        self.loss = losses.half_mean_squared_norm
+
+    def loss_value(self, parameters, inputs, targets):
+        for layer in self.layers:
+            inputs, _ = layer.forward(parameters[layer.name], inputs)
+        return self.loss.value(inputs, targets)
+
+    def gradient(self, parameters, inputs, targets):
+        caches = []
+        for layer in self.layers:
+            inputs, cache = layer.forward(parameters[layer.name], inputs)
+            caches.append(cache)
+        upstream, found = self.loss.gradient(inputs, targets), {}
+        for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
+            upstream, found[layer.name] = layer.backward(cache, upstream)
+        return found
+
+    def problem(self, inputs, targets):
+        parameters = {layer.name: layer.parameters for layer in self.layers}
+        return gradcheck.Problem(
+            self.loss_value, self.gradient, parameters, args=(inputs, targets), network=self
+        )
+
+
+def convolutional(seed, first=Convolution):
+    rng = np.random.default_rng([seed, 79])
+    dense = dense_network(
+        rng,
+        (8, 5, 3),
+        activations.tanh,
+        activations.identity,
+        losses.half_mean_squared_norm,
+        initialiser=initialisers.xavier_normal,
+        bias_scale=0.1,
+    )
+    chain = Chain([first(rng.standard_normal(5)), *dense.layers])
+    return chain.problem(rng.standard_normal((6, 12)), rng.standard_normal((6, 3)))
+
+
+def the_note(report):
+    (note,) = [note for note in report.notes if note.startswith("entries compared by")]
+    return note
+
+
+def test_layers_that_do_not_say_how_weights_enter_are_resumed():
+    for seed in SEEDS:
+        report = gradcheck.check(convolutional(seed))
+        assert report.ok
+        assert checked(report) == size_of(report)
+        assert report.evaluations < 60
+        assert "resumed at the layer (convolution)" in the_note(report)
+        assert "pre-activations (layer1, layer2)" in the_note(report)
+
+
+def test_a_wrong_entry_of_a_resumed_layer_is_found_exactly():
+    def change(array):
+        return array * (1 + 1e-3 * (np.arange(array.size) == 3))
+
+    for seed in SEEDS:
+        report = gradcheck.check(spoilt(convolutional(seed), "convolution", "kernel", change))
+        assert failing(report) == ["convolution.kernel"]
+        assert report["convolution.kernel"].wrong.tolist() == [False, False, False, True, False]
+
+
+class Stubborn(Convolution):
+    """A layer that computes with its own kernel, whatever it is given."""
+
+    def forward(self, parameters, inputs):
+        kernel = self.parameters["kernel"]
+        return super().forward({"kernel": kernel}, inputs)
+
+
+def test_a_layer_that_ignores_what_it_is_given_is_left_to_the_whole_loss():
+    for seed in SEEDS:
+        honest, deaf = convolutional(seed), convolutional(seed, Stubborn)
+        problem = replace(honest, network=deaf.network)
+        report = gradcheck.check(problem)
+        assert report.ok
+        wrong = spoilt(problem, "convolution", "kernel", lambda array: 2 * array)
+        assert failing(gradcheck.check(wrong)) == ["convolution.kernel"]
+
+
+@pytest.mark.parametrize(
+    ("method", "form"),
+    [
+        ("auto", "differences at the pre-activations"),
+        ("complex", "complex steps at the pre-activations"),
+        ("strict", "every weight by itself"),
+    ],
+)
+def test_every_form_passes_right_networks_names_itself_and_finds_a_wrong_entry(method, form):
+    def change(array):
+        return array * (1 + 1e-4 * (np.arange(array.size) == 7).reshape(array.shape))
+
+    for seed in SEEDS:
+        problem = network_problem(seed)
+        report = gradcheck.check(problem, method=method)
+        assert report.ok
+        assert form in the_note(report)
+        wrong = gradcheck.check(spoilt(problem, "layer1", "weight", change), method=method)
+        assert failing(wrong) == ["layer1.weight"]
+        assert np.flatnonzero(wrong["layer1.weight"].wrong).tolist() == [7]

@@ -21,7 +21,7 @@ COMMANDS = sorted(set(re.findall(r"`((?:gradcheck|python -m mlp)(?: [^`]+)?)`", 
 
 def masked(text):
     """Return a text without what depends on the machine: times, and digits of measured numbers."""
-    text = re.sub(r"\d+\.\d+ m?s\b", "<time>", text)
+    text = re.sub(r"<?\d+\.\d+ m?s\b", "<time>", text)
     text = re.sub(r"\d+(?:\.\d+)?e-\d+|\d+\.\d+", "<number>", text)
     text = re.sub(r"[\d,]+ evaluations", "<count> evaluations", text)
     return re.sub(r"(?<=\S) +|─+", " ", text)
