@@ -323,7 +323,13 @@ class Evaluator:
             result = None
             with suppress(Exception):
                 result = call()
-            given = {n: np.asarray(array, self.working[n].dtype) for n, array in point.items()}
+            # What has fewer digits than the working array compares equal as it is.
+            given = {
+                name: array
+                if np.can_cast(array.dtype, self.working[name].dtype)
+                else np.asarray(array, self.working[name].dtype)
+                for name, array in point.items()
+            }
             return result, differing(self.working, given)
 
         try:
