@@ -30,7 +30,11 @@ def test_every_option_is_in_the_signature_with_its_default():
             ({"effort": effort}, ValueError, "effort must be one of 'quick', 'auto', 'exhaustive'")
             for effort in ("fast", None, 1, [])
         ],
-        ({"method": "cs"}, ValueError, "method must be one of 'auto', 'complex', 'strict', got 'cs'"),
+        (
+            {"method": "cs"},
+            ValueError,
+            "method must be one of 'auto', 'complex', 'strict', got 'cs'",
+        ),
         ({"directions": "all"}, ValueError, "directions must be one of 'random', 'eigen'"),
         ({"only": 3}, TypeError, "only must be names of parameters, got 3"),
         ({"required_resolution": 2}, ValueError, "must be between 0 and 1, got 2"),
