@@ -174,7 +174,7 @@ def test_numbers_that_only_the_layers_call_wrong_accuse_nobody(monkeypatch):
             looks = dishonest_about(problem, 3e-10, patches)
             assert gradcheck.check(problem).ok
         witnessed += len(looks)
-    assert witnessed >= len(SEEDS) - 2
+    assert witnessed >= 3
 
 
 def test_what_there_was_no_time_to_witness_is_not_called_compared(monkeypatch):
