@@ -1,9 +1,11 @@
 """vectorized=True: a loss with a leading axis of parameter sets, and losses that only say so."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from gradcheck import check_gradients
+from gradcheck import check_gradients, check_layers, layer_verifier
 
 RNG = np.random.default_rng(5)
 X, Y = RNG.standard_normal((6, 5)), RNG.standard_normal((6, 3))
@@ -151,3 +153,11 @@ def test_value_and_gradient_have_no_sets():
 def test_the_option_is_true_or_false():
     with pytest.raises(TypeError, match="vectorized must be True or False, got 1"):
         check_gradients(losses, gradient, parameters(), vectorized=1)
+
+
+def test_layers_by_themselves_have_no_sets():
+    network = SimpleNamespace(layers=[])
+    with pytest.raises(ValueError, match=r"vectorized must be False for check_layers.*got True"):
+        check_layers(network, np.ones(3), vectorized=True)
+    with pytest.raises(ValueError, match=r"vectorized must be False for layer_verifier.*got True"):
+        layer_verifier(vectorized=True)
