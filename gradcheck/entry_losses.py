@@ -12,13 +12,7 @@ import numpy.typing as npt
 
 from gradcheck.directions import Floats
 from gradcheck.execution import Array, Evaluator
-from gradcheck.parameter_sets import (
-    MOST_SETS,
-    SETS_BYTES,
-    ParameterSets,
-    SetsLoss,
-    read_losses,
-)
+from gradcheck.parameter_sets import ParameterSets, most_sets, read_losses
 from gradcheck.returned import read_loss
 
 Positions = npt.NDArray[np.intp]
@@ -74,8 +68,8 @@ class EntryLosses:
 
     def at(self, positions: Positions, moves: Moves) -> npt.NDArray[Any]:
         """Return the losses, a row per entry, NaN where they cannot be evaluated."""
-        room = min(SETS_BYTES // max(self._original.nbytes, 1), MOST_SETS)
-        if room > 1 and isinstance(self._evaluator.problem.loss, SetsLoss):
+        room = most_sets(self._evaluator, self._original)
+        if room > 1:
             return self._in_sets(room, positions, moves)
         bare = self._evaluator.bare_loss()
         if bare is None:
