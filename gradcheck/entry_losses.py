@@ -12,13 +12,8 @@ import numpy.typing as npt
 
 from gradcheck.directions import Floats
 from gradcheck.execution import Array, Evaluator
-from gradcheck.parameter_sets import (
-    MOST_SETS,
-    SETS_BYTES,
-    ParameterSets,
-    SetsLoss,
-    read_losses,
-)
+from gradcheck.leaves import DOUBLE
+from gradcheck.parameter_sets import ParameterSets, most_sets, read_losses
 from gradcheck.returned import read_loss
 
 Positions = npt.NDArray[np.intp]
@@ -65,17 +60,21 @@ class EntryLosses:
 
     def moves(self, positions: Positions, steps: Floats) -> Moves:
         """Return the moves of these entries by these steps, one row per entry."""
-        origin = self._original.flat[positions].astype(np.float64)[:, np.newaxis]
+        dtype = self._original.dtype
+        # In float64 at least: a difference in float32 would be rounded once more.
+        wide = np.result_type(dtype, DOUBLE)
+        origin = self._original.flat[positions].astype(wide)[:, np.newaxis]
         with np.errstate(all="ignore"):
-            moved = (origin + steps).astype(self._original.dtype)
-            usable = moved != origin  # else the step is below what the precision can show
+            moved = (origin + steps).astype(dtype)
+            # Else the step is below what the precision can show, or beyond it.
+            usable = (moved != origin) & np.isfinite(moved)
             usable &= self._evaluator.bounds.hold_each(self._name, positions, moved)
-            return Moves(moved, moved.astype(np.float64) - origin, usable)
+            return Moves(moved, (moved - origin).astype(DOUBLE), usable)
 
     def at(self, positions: Positions, moves: Moves) -> npt.NDArray[Any]:
         """Return the losses, a row per entry, NaN where they cannot be evaluated."""
-        room = min(SETS_BYTES // max(self._original.nbytes, 1), MOST_SETS)
-        if room > 1 and isinstance(self._evaluator.problem.loss, SetsLoss):
+        room = most_sets(self._evaluator, self._original)
+        if room > 1:
             return self._in_sets(room, positions, moves)
         bare = self._evaluator.bare_loss()
         if bare is None:

@@ -90,6 +90,11 @@ def check_layers(
     """
     started = time.perf_counter()
     settled = settle_options(options)
+    if settled.vectorized:
+        raise ValueError(
+            "vectorized must be False for check_layers: a layer's forward takes one parameter set, "
+            "got True"
+        )
     with closing(Caller(settled.reseed, settled.timeout)) as caller:
         given = (network, inputs, upstream_or_targets, parameters)
         parts = list(layer_parts(*given, seed=settled.seed, caller=caller))

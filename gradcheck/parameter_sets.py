@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,10 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradcheck.diagnosis import codes
 from gradcheck.directions import entry_scales
+from gradcheck.execution import Evaluator
 from gradcheck.leaves import Array, as_complex, described, usable_array
 from gradcheck.parameters import flatten, rebuilder
 from gradcheck.problem import Problem
+from gradcheck.returned import LossNotScalar
 
 # Copies of the perturbed parameter that are handed out together take about this many bytes, which
 # stay in a processor's cache; no call gets more sets than these.
@@ -28,6 +32,8 @@ SETS_BYTES, MOST_SETS = 2**20, 64
 # How far a second point is away, in scales, to see which set a loss belongs to: the first of these
 # where it can be evaluated.
 AWAY = (0.1, 1e-3, 1e-5)
+# Calls in which a random loss shows that it is; a random number is hardly ever drawn twice.
+REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -111,41 +117,91 @@ class ParameterSets:
         return partial(loss.of_sets, handed, *self._problem.args)
 
 
-def check_sets(evaluator: Any) -> None:
+def most_sets(evaluator: Evaluator, array: Array) -> int:
+    """Return how many sets that differ in this parameter one call may get."""
+    # A call of many takes longer than one of one, which is all that a timeout is about.
+    if not isinstance(evaluator.problem.loss, SetsLoss) or evaluator.timeout is not None:
+        return 1
+    return max(1, min(SETS_BYTES // max(array.nbytes, 1), MOST_SETS))
+
+
+def check_sets(evaluator: Evaluator) -> None:
     """Check that a loss says for two sets together what it says for each alone.
+
+    Not of a loss that is no finite number at the given parameters, or is random, of which
+    preflight tells; nor where no call gets two sets. What the loss raises there propagates.
 
     Raises
     ------
     ValueError
         when it does not: it ignores the leading axis, or mixes the sets
     """
+    if evaluator.timeout is not None:
+        return
+    try:
+        here = _here(evaluator)
+    except LossNotScalar:
+        return
+    if not np.isfinite(here):
+        return
+    away, there = _elsewhere(evaluator, here)
+    together = _together(evaluator, away)
+    alone = np.array([here, there])
+    unit = np.finfo(together.dtype if together.dtype.kind == "f" else np.float64).eps
+    # Sums in another order round differently; what is mixed up differs by far more.
+    allowed = math.sqrt(unit) * float(np.max(np.abs(alone)))
+    if np.all(np.abs(together - alone) <= allowed) or _is_random(evaluator, here, allowed):
+        return
+    raise ValueError(
+        "loss must return for each parameter set what it returns for that set alone, as "
+        f"vectorized=True says, got {together[0]:.9g} and {together[1]:.9g} for two together, "
+        f"{here:.9g} and {there:.9g} for each alone"
+    )
+
+
+def _here(evaluator: Evaluator) -> float:
+    """Return the loss at the given parameters, which are what they were whatever it does."""
+    try:
+        return evaluator.loss()
+    finally:
+        evaluator.restore()
+
+
+def _elsewhere(evaluator: Evaluator, here: float) -> tuple[Mapping[str, Array], float]:
+    """Return parameters a little way off and the loss there; the given ones where it has none."""
     original = evaluator.original
-    here, away, there = evaluator.loss(), original, math.nan
+    scales = entry_scales(original)
     for distance in AWAY:
         moved = {
-            name: (array + distance * scale).astype(array.dtype)
-            for (name, scale), array in zip(
-                entry_scales(original).items(), original.values(), strict=True
-            )
+            name: (array + distance * scales[name]).astype(array.dtype)
+            for name, array in original.items()
         }
         away = evaluator.bounds.turned_back(original, moved)
         there = evaluator.loss_at(away)
         if np.isfinite(there):
-            break
-    else:
-        away, there = original, here
+            return away, there
+    return original, here
+
+
+def _together(evaluator: Evaluator, away: Mapping[str, Array]) -> npt.NDArray[Any]:
+    """Return the losses of the given parameters and of others, of one call."""
+    original = evaluator.original
     pairs = {name: np.stack([array, away[name]]) for name, array in original.items()}
     sets = ParameterSets(evaluator.problem, original, evaluator.complex_names)
-    with np.errstate(all="ignore"):
-        together = read_losses(sets.call(pairs)(), 2)
     evaluator.evaluations += 2
-    alone = np.array([here, there])
-    unit = np.finfo(together.dtype if together.dtype.kind == "f" else np.float64).eps
-    largest = float(np.max(np.abs(alone)))
-    # Sums in another order round differently; what is mixed up differs by far more.
-    if not np.all(np.abs(together - alone) <= math.sqrt(unit) * largest):
-        raise ValueError(
-            "loss must return for each parameter set what it returns for that set alone, as "
-            f"vectorized=True says, got {together[0]:.9g} and {together[1]:.9g} for two together, "
-            f"{here:.9g} and {there:.9g} for each alone"
-        )
+    with closing(evaluator.another_caller()) as caller, np.errstate(all="ignore"):
+        try:
+            losses = caller.call(sets.call(pairs), "loss")
+        except Exception as error:
+            error.add_note(
+                f"{codes.LOSS_RAISED.code} {codes.LOSS_RAISED.slug}: the loss of "
+                f"{evaluator.problem.title!r} raised for 2 parameter sets together, which "
+                "vectorized=True says it takes"
+            )
+            raise
+    return read_losses(losses, 2)
+
+
+def _is_random(evaluator: Evaluator, here: float, allowed: float) -> bool:
+    """Return whether the loss differs by more than this from call to call."""
+    return any(abs(_here(evaluator) - here) > allowed for _ in range(REPEATS))

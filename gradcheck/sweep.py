@@ -18,6 +18,7 @@ from gradcheck.execution import Evaluator
 from gradcheck.extrapolation import EVEN, NOISE_MULTIPLE, RATIO, UNVERIFIED_ORDER
 from gradcheck.known_lines import Lines
 from gradcheck.ladder import ROUND_OFF_UNITS_OF_LOSS, Conditions, Evaluate
+from gradcheck.leaves import DOUBLE
 from gradcheck.line import FAR_BELOW, differentiate, first_step
 from gradcheck.many_ladders import Readings, Rungs, read
 from gradcheck.probes import SHARED_ROUND_OFF, Claim
@@ -132,7 +133,8 @@ class Block:
         self._seen[places[:, np.newaxis], columns] = losses
         self._taken[places] += signed.shape[1]
         lines = self.lines.chosen(places)
-        slopes = lines.slope[:, np.newaxis] * moves.taken
+        with np.errstate(invalid="ignore"):  # what overflows is not evaluated either
+            slopes = lines.slope[:, np.newaxis] * moves.taken
         pairs = (len(steps), 2)
         return Rungs.of(
             *(indices, steps),
@@ -165,18 +167,20 @@ class Block:
         name, analytic = self._claim.name, float(self.lines.slope[place])
         original = self._sweep.evaluator.original[name]
         index = tuple(int(i) for i in np.unravel_index(self._positions[place], original.shape))
-        kind: Callable[[float], Any] = original.dtype.type
-        origin = float(original[index])
+        kind: Callable[[Any], Any] = original.dtype.type
+        wide: Callable[[Any], Any] = np.result_type(original.dtype, DOUBLE).type
+        origin = wide(original[index])
 
         def evaluate(step: float) -> tuple[float, float]:
-            moved = kind(origin + step)
+            with np.errstate(all="ignore"):
+                moved = kind(origin + step)
             if moved == origin:  # the step is below what the entry's precision can show
                 return math.nan, 0.0
             if step in known:
                 value = known.pop(step)
             else:
                 value = self._sweep.evaluator.loss_at_entry(name, index, moved)
-            return value, analytic * (float(moved) - origin)
+            return value, analytic * float(wide(moved) - origin)
 
         return evaluate
 
@@ -190,10 +194,9 @@ def entry_lines(
     ----------
     bias: by how much larger steps than the usual ones to start with
     """
-    typical = norm(claim.analytic) / math.sqrt(claim.analytic.size)
-    largest = max(float(np.max(claim.analytic)), -float(np.min(claim.analytic)))
+    typical = norm(claim.analytic) / math.sqrt(claim.size)
     analytic, scale = claim.analytic.flat[positions], claim.scale.flat[positions]
-    round_off = claim.units * claim.unit * (np.abs(analytic) + SHARED_ROUND_OFF * largest)
+    round_off = claim.units * claim.unit * (np.abs(analytic) + SHARED_ROUND_OFF * claim.largest)
     lines = Lines(
         slope=analytic,
         round_off=round_off + claim.inexactness.flat[positions],

@@ -180,6 +180,11 @@ def layer_verifier(
             f"perturbations must be a whole number of at least {PROBES}, got {perturbations!r}"
         )
     settled = settle_options({"effort": EFFORT, **options})
+    if settled.vectorized:
+        raise ValueError(
+            "vectorized must be False for layer_verifier: a layer's forward takes one parameter "
+            "set, got True"
+        )
     return LayerVerifier(settled, int(perturbations))
 
 
