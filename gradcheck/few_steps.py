@@ -17,7 +17,6 @@ from gradcheck.directions import Floats
 from gradcheck.extrapolation import NOISE_MULTIPLE, TRUNCATION_SAFETY
 from gradcheck.ladder import EPSILON, ROUND_OFF_UNITS_OF_LOSS
 from gradcheck.many_rungs import (
-    CHUNK,
     GOLDEN,
     LADDER,
     SEEN_NOISE_SAFETY,
@@ -39,6 +38,8 @@ SHARP, NOISIER = 1e-10, 16.0
 SAME_UNITS = 8.0
 # Where functions are mixed, besides at the origin: at large and at small steps, to either side.
 MIXED = {0: 1.0, 2: -1.0, 4: 1.0, 5: -1.0}
+# Numbers that are evaluated at once: as few calls as the cache allows.
+CHUNK = 64_000
 # The fraction bits of a float64, and those of them that a value in lower precision leaves zero.
 MANTISSA, LOWER_DIGITS = (1 << 52) - 1, (1 << 8) - 1
 
@@ -147,11 +148,11 @@ class _Few:
 
 
 def _measured(functions: Functions, at: Floats, scales: Floats) -> _Few:
-    masks = _masks(at.size)
-    origin, mixed = _values(functions, np.stack([at, at + _mixing(at.size) * scales]))
+    masks, pairs = _masks(at.size), _pairs(functions, at, scales)
+    origin, mixed, _ = next(pairs)
     expected = origin.copy()
     central, second = [], {}
-    for place, (ahead, behind, width) in enumerate(_pairs(functions, at, scales)):
+    for place, (ahead, behind, width) in enumerate(pairs):
         central.append((ahead - behind) / width)
         if place in (_MIDDLE, _LAST):
             second[place] = (ahead - origin) + (behind - origin)
@@ -167,20 +168,27 @@ def _measured(functions: Functions, at: Floats, scales: Floats) -> _Few:
 def _pairs(
     functions: Functions, at: Floats, scales: Floats
 ) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Yield the values ahead and behind at every step, and how far these are apart."""
+    """Yield the values at pairs of points, and how far these are apart.
+
+    They are those at the origin and mixed, then ahead and behind at every step.
+    """
+    total = 1 + len(STEPS)
     count = max(1, CHUNK // (2 * max(at.size, 1)))
     # One array for all points keeps them in the cache.
-    points = np.empty((2 * min(count, len(STEPS)), at.size))
-    for first in range(0, len(STEPS), count):
-        steps = STEPS[first : first + count]
-        for place, step in enumerate(steps):
-            moved = step * scales
-            np.add(at, moved, out=points[2 * place])
-            np.subtract(at, moved, out=points[2 * place + 1])
-        some = points[: 2 * len(steps)]
-        values = _values(functions, some)
-        for place in range(0, len(some), 2):
-            yield values[place], values[place + 1], some[place] - some[place + 1]
+    points = np.empty((min(count, total), 2, at.size))
+    for first in range(0, total, count):
+        some = points[: total - first]
+        for place, (one, other) in enumerate(some, first):
+            if place:
+                moved = STEPS[place - 1] * scales
+                np.add(at, moved, out=one)
+                np.subtract(at, moved, out=other)
+            else:
+                one[:] = at
+                np.add(at, _mixing(at.size) * scales, out=other)
+        values = _values(functions, some.reshape(-1, at.size)).reshape(some.shape)
+        for (one, other), (at_one, at_other) in zip(values, some, strict=True):
+            yield one, other, at_one - at_other
 
 
 def _values(functions: Functions, points: Floats) -> Floats:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from gradcheck.many_lines import slopes
 
 # Of the random points at which formulas are tried.
 SEED = 0
+# Arrays up to this size come from memory that the process keeps.
+KEPT_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,7 @@ def layered_gradient(
         None where the network does not follow the layer protocol, has another loss, or where
         nothing can be understood, or not by this method
     """
+    _keep_memory()
     own = asker or Asker()
     before = own.calls
     try:
@@ -98,6 +102,17 @@ def layered_gradient(
         chain.forms(found),
         own.calls - before,
     )
+
+
+@cache
+def _keep_memory() -> None:
+    """Let the allocator keep small arrays that are freed, once for all.
+
+    By default glibc gives them back to the system, and zeroing their pages anew takes longer than
+    what is computed. After one larger array was freed, it does so for larger ones only. Nothing of
+    it is ever touched.
+    """
+    np.empty(KEPT_BYTES, np.uint8)
 
 
 def _measured(passes: list[Pass], at_outputs: LossAtOutputs, method: str) -> tuple[Chain, Signal]:
