@@ -44,6 +44,10 @@ CHUNK = 64_000
 MANTISSA, LOWER_DIGITS = (1 << 52) - 1, (1 << 8) - 1
 
 _WHOLE, _FEWER, _COARSER = (extrapolation(steps) for steps in (MAIN, MAIN[1:], MAIN[:-1]))
+# Of the value, and of what the largest and the smallest step change of it.
+_WEIGHTS = np.array(
+    [_WHOLE, np.append(0.0, _FEWER) - _WHOLE, (np.append(_COARSER, 0.0) - _WHOLE) / MAIN_RATIO**2]
+)
 # The bar for noise, in its deviations over the largest step.
 _NOISE_WEIGHT = (
     NOISE_MULTIPLE / np.sqrt(2) * float(np.sqrt(np.sum((_WHOLE * MAIN[0] / np.array(MAIN)) ** 2)))
@@ -100,10 +104,14 @@ def by_few_steps(functions: Functions, at: Floats, scales: Floats, parts: Sequen
     curvature = few.second[_MIDDLE] / (STEPS[_MIDDLE] * scales) ** 2
     seen = _seen_noise(few, value, curvature)
     noise = np.maximum(assumed, SEEN_NOISE_SAFETY * seen)
-    jitter = _NOISE_WEIGHT / MAIN[0] * noise / scales
+    jitter = noise / scales
+    jitter *= _NOISE_WEIGHT / MAIN[0]
     # Both sides are moved as far only up to the round-off of the moved point.
-    lopsided = EPSILON * (np.abs(at) + MAIN[0] * scales) * np.abs(curvature)
-    bars = truncation + jitter + lopsided
+    bars = np.abs(at) + MAIN[0] * scales
+    bars *= EPSILON
+    bars *= np.abs(curvature)
+    bars += truncation
+    bars += jitter
     settled = truncation <= SHARP * np.abs(value) + jitter
     settled &= (seen <= NOISIER * assumed) & np.isfinite(bars)
     independent = few.independent(SAME_UNITS * unit)
@@ -118,7 +126,8 @@ class _Few:
     ----------
     at, scales: the points, and steps of order one
     origin: the functions' values
-    central, second: first and second differences; those that are needed of the latter, by place
+    central: first differences, (steps, functions)
+    second: second differences that are needed, by the step's place
     size: the largest value at the largest step
     digits: those that some values have in common
     still: whether a function has the same value at the smallest steps
@@ -129,7 +138,7 @@ class _Few:
     at: Floats
     scales: Floats
     origin: Floats
-    central: Sequence[Floats]
+    central: Floats
     second: Mapping[int, Floats]
     size: Floats
     digits: npt.NDArray[np.int64]
@@ -151,9 +160,10 @@ def _measured(functions: Functions, at: Floats, scales: Floats) -> _Few:
     masks, pairs = _masks(at.size), _pairs(functions, at, scales)
     origin, mixed, _ = next(pairs)
     expected = origin.copy()
-    central, second = [], {}
+    central, second = np.empty((len(STEPS), at.size)), {}
     for place, (ahead, behind, width) in enumerate(pairs):
-        central.append((ahead - behind) / width)
+        np.subtract(ahead, behind, out=central[place])
+        central[place] /= width
         if place in (_MIDDLE, _LAST):
             second[place] = (ahead - origin) + (behind - origin)
             still = (ahead == origin) & (behind == origin)
@@ -230,23 +240,12 @@ def _precision(few: _Few, parts: Sequence[slice]) -> tuple[Floats, Floats]:
     return unit, floor
 
 
-def _extrapolated(central: Sequence[Floats]) -> tuple[Floats, Floats]:
+def _extrapolated(central: Floats) -> tuple[Floats, Floats]:
     """Return the main differences extrapolated to step zero, and the truncation error."""
-    value = _weighted(_WHOLE, central)
-    off = _weighted(_FEWER, central[1:])
-    off -= value
-    other = _weighted(_COARSER, central)
-    other -= value
-    other /= MAIN_RATIO**2
-    truncation: Floats = TRUNCATION_SAFETY * np.maximum(np.abs(off), np.abs(other))
+    value, off, other = _WEIGHTS @ central[: len(MAIN)]
+    truncation: Floats = np.maximum(np.abs(off, out=off), np.abs(other, out=other))
+    truncation *= TRUNCATION_SAFETY
     return value, truncation
-
-
-def _weighted(weights: Floats, arrays: Sequence[Floats]) -> Floats:
-    total: Floats = weights[0] * arrays[0]
-    for weight, array in zip(weights[1:], arrays[1:], strict=False):
-        total += weight * array
-    return total
 
 
 def _seen_noise(few: _Few, value: Floats, curvature: Floats) -> Floats:

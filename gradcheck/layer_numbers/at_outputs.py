@@ -14,6 +14,7 @@ from gradcheck.layer_numbers.going_down import ROWS
 from gradcheck.layer_numbers.linear_maps import Signal
 from gradcheck.layer_numbers.passes import NotUnderstood
 from gradcheck.many_lines import Slopes
+from gradcheck.seeding import random_generator
 
 # The network's loss is the user's where both agree to this, relative to it.
 SAME_LOSS = 1e-6
@@ -40,7 +41,7 @@ class LossAtOutputs:
         self, loss: AskedLoss, outputs: Floats, targets: Any, value: float, seed: int
     ) -> None:
         self._loss, self._outputs, self._targets = loss, outputs, targets
-        own = self._value(outputs)
+        self._own = own = self._value(outputs)
         if not abs(own - value) <= SAME_LOSS * abs(value):
             raise NotUnderstood("the network's loss is not the user's")
         self.factor = 1.0
@@ -72,7 +73,7 @@ class LossAtOutputs:
                     found = self._along(axis, stacks)
                 except Exception:
                     continue
-                if found is not None and self._adds_up(axis, seed):
+                if found is not None and self._adds_up(found, seed):
                     return found
         return None
 
@@ -97,22 +98,21 @@ class LossAtOutputs:
         assert self._loss.per_sample is not None
         return np.array(self._loss.per_sample(outputs, targets))
 
-    def _adds_up(self, axis: int, seed: int) -> bool:
+    def _adds_up(self, found: SampleBySample, seed: int) -> bool:
         """Return whether the loss is the sum of the samples' or its mean, here and elsewhere."""
-        generator = np.random.default_rng([seed, *b"outputs"])
-        samples = self._outputs.shape[axis]
-        random = generator.standard_normal(self._outputs.shape)
-        factors = {1.0, 1.0 / samples}
+        random = random_generator(seed, "outputs", 0).standard_normal(self._outputs.shape)
         # Relatively, what is positive stays so, as probabilities have to.
-        for moved in (self._outputs, self._outputs * (1.0 + NEARBY * random)):
-            losses = self._losses(moved.copy(), self._targets)
-            if losses.shape != (samples,):
+        moved = self._outputs * (1.0 + NEARBY * random)
+        losses = self._losses(moved.copy(), self._targets)
+        factors = {1.0, 1.0 / found.samples}
+        for each, value in ((found.numbers, self._own), (losses, self._value(moved))):
+            if each.shape != (found.samples,):
                 return False
-            value, total = self._value(moved), np.sum(np.abs(losses))
+            total, size = np.sum(each), np.sum(np.abs(each))
             factors = {
                 factor
                 for factor in factors
-                if abs(factor * np.sum(losses) - value) <= SAME_SUM * factor * total
+                if abs(factor * total - value) <= SAME_SUM * factor * size
             }
         if not factors:
             return False

@@ -23,6 +23,7 @@ from gradcheck.layer_numbers.going_down import by_method, differentiate
 from gradcheck.layer_numbers.linear_maps import Signal
 from gradcheck.layer_numbers.passes import NotUnderstood, Pass, forward_passes
 from gradcheck.many_lines import slopes
+from gradcheck.seeding import random_generator
 
 # Of the random points at which formulas are tried.
 SEED = 0
@@ -127,7 +128,7 @@ def _measured(passes: list[Pass], at_outputs: LossAtOutputs, method: str) -> tup
         for evaluation, part in zip(evaluations, together.parts, strict=True)
     )
     known = {place: one for place, one in zip(by_place, of_layers, strict=True) if one is not None}
-    generator = np.random.default_rng([SEED, *b"layers"])
+    generator = random_generator(SEED, "layers", 0)
     chain = Chain(local_layers(passes, known, generator), method=method)
     if of_loss is None:
         at_outputs.functions = at_outputs.one_by_one()

@@ -88,12 +88,12 @@ class DenseMap:
     def off(self, inputs_off: Floats) -> Floats:
         """Return how far pre-activations may be off by rounding, for inputs that may be so."""
         form = self.form
-        x, off = (np.sqrt(np.sum(form.rows(a) ** 2, axis=1)) for a in (form.inputs, inputs_off))
-        columns = np.sqrt(np.sum(form.as_held(form.weight) ** 2, axis=0))
-        units = ROUNDED_SUM * self.units * EPSILON
-        found = np.outer(units * x + off, columns)
+        size = _row_norms(form.rows(form.inputs))
+        size *= ROUNDED_SUM * self.units * EPSILON
+        rounding = size + _row_norms(form.rows(inputs_off))
+        found = np.multiply.outer(rounding, _row_norms(form.as_held(form.weight).T))
         if self.bias is not None:
-            found += units * np.abs(self.bias.reshape(-1))
+            found += ROUNDED_SUM * self.units * EPSILON * np.abs(self.bias.reshape(-1))
         return form.rows(found)
 
 
@@ -123,6 +123,11 @@ class ColumnsMap:
             )
             for name, columns in self.columns.items()
         }
+
+
+def _row_norms(matrix: Floats) -> Floats:
+    norms: Floats = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    return norms
 
 
 def parameter_map(one: Pass, generator: np.random.Generator) -> ByParameters | None:
