@@ -157,7 +157,7 @@ class _Few:
 
 
 def _measured(functions: Functions, at: Floats, scales: Floats) -> _Few:
-    masks, pairs = _masks(at.size), _pairs(functions, at, scales)
+    mixing, pairs = _mixed(at.size), _pairs(functions, at, scales)
     origin, mixed, _ = next(pairs)
     expected = origin.copy()
     central, second = np.empty((len(STEPS), at.size)), {}
@@ -166,9 +166,11 @@ def _measured(functions: Functions, at: Floats, scales: Floats) -> _Few:
         central[place] /= width
         if place in (_MIDDLE, _LAST):
             second[place] = (ahead - origin) + (behind - origin)
+        if place == _LAST:
             still = (ahead == origin) & (behind == origin)
         if place in MIXED:
-            np.copyto(expected, ahead if MIXED[place] > 0 else behind, where=masks[place])
+            some = mixing[place]
+            expected[some] = (ahead if MIXED[place] > 0 else behind)[some]
         if place == 0:
             size = np.maximum(np.maximum(np.abs(ahead), np.abs(behind)), np.abs(origin))
             digits = ahead.view(np.int64) | behind.view(np.int64)
@@ -206,18 +208,18 @@ def _values(functions: Functions, points: Floats) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def _masks(size: int) -> dict[int, Mask]:
+def _mixed(size: int) -> dict[int, npt.NDArray[np.intp]]:
     """Return which functions are mixed at which step, without any period."""
     choice = np.floor(np.arange(1, size + 1) * GOLDEN % 1.0 * (len(MIXED) + 1)).astype(np.int8)
-    return {step: choice == place for place, step in enumerate(MIXED)}
+    return {step: np.flatnonzero(choice == place) for place, step in enumerate(MIXED)}
 
 
 @lru_cache(maxsize=8)
 def _mixing(size: int) -> Floats:
     """Return the steps that functions are mixed at, in parts of order one."""
     steps = np.zeros(size)
-    for place, mask in _masks(size).items():
-        steps[mask] = MIXED[place] * STEPS[place]
+    for place, some in _mixed(size).items():
+        steps[some] = MIXED[place] * STEPS[place]
     return steps
 
 
@@ -255,14 +257,24 @@ def _seen_noise(few: _Few, value: Floats, curvature: Floats) -> Floats:
     narrower than the steps.
     """
     smallest = STEPS[_LAST] * few.scales
-    seen: Floats = np.abs(few.second[_LAST] - curvature * smallest**2)
-    seen -= EPSILON * (np.abs(few.at) + smallest) * np.abs(value)
+    seen: Floats = curvature * smallest
+    seen *= smallest
+    np.subtract(few.second[_LAST], seen, out=seen)
+    np.abs(seen, out=seen)
+    rounded = np.abs(few.at)
+    rounded += smallest
+    rounded *= np.abs(value)
+    rounded *= EPSILON
+    seen -= rounded
     seen /= np.sqrt(6)
     # What the smallest main step still misses goes down with the square of the step.
     missed = few.central[len(MAIN) - 1] - value
     for place in range(len(MAIN), len(STEPS)):
-        part = (STEPS[place] / MAIN[-1]) ** 2
-        misses = np.abs(few.central[place] - value - part * missed)
-        misses *= np.sqrt(2) * STEPS[place] * few.scales
+        misses = (STEPS[place] / MAIN[-1]) ** 2 * missed
+        misses += value
+        misses -= few.central[place]
+        np.abs(misses, out=misses)
+        misses *= few.scales
+        misses *= np.sqrt(2) * STEPS[place]
         np.maximum(seen, misses, out=seen)
     return seen

@@ -201,5 +201,13 @@ def same_units(ours: Array, theirs: Array) -> float:
 
 def _off(ours: Array, theirs: Array) -> float:
     """Return the largest difference relative to the largest number."""
-    off, size = (float(np.abs(a).max(initial=0.0)) for a in (ours - theirs, theirs))
-    return off / size if size else np.inf if off else 0.0
+    difference = ours - theirs
+    if not difference.any():
+        return 0.0
+    off, size = largest(difference), largest(theirs)
+    return off / size if size else np.inf
+
+
+def largest(array: Array) -> float:
+    """Return the largest size of a number; 0 where there is none, NaN where one is NaN."""
+    return float(np.maximum.reduce(np.abs(array), axis=None, initial=0.0))

@@ -11,7 +11,7 @@ import numpy as np
 from gradcheck.diagnosis.linear_parts import Dense, dense_forms
 from gradcheck.directions import Floats
 from gradcheck.ladder import EPSILON
-from gradcheck.layer_numbers.evaluations import same_units
+from gradcheck.layer_numbers.evaluations import largest, same_units
 from gradcheck.layer_numbers.passes import Pass
 
 # A sum of products is off by so many units of round-off of the sizes of what is summed.
@@ -154,7 +154,7 @@ def dense_map(one: Pass, generator: np.random.Generator) -> DenseMap | None:
 
 def _size(array: Floats) -> float:
     """Return the size of some entries, which tells the order of all of them."""
-    return float(np.abs(array[:1]).max(initial=0.0)) or 1.0
+    return largest(array[:1]) or 1.0
 
 
 def _is_formula_elsewhere(form: Dense, one: Pass, generator: np.random.Generator) -> bool:
