@@ -97,13 +97,16 @@ def by_few_steps(functions: Functions, at: Floats, scales: Floats, parts: Sequen
     unit, floor = _precision(few, parts)
     value, truncation = _extrapolated(few.central)
     size = few.size
-    if np.any(unit > EPSILON):
+    if (unit > EPSILON).any():
         # Points in lower precision jitter as well.
         size = size + np.where(unit > EPSILON, np.abs(at * value), 0.0)
-    assumed = np.maximum(ROUND_OFF_UNITS_OF_LOSS * unit * size, floor)
+    assumed = ROUND_OFF_UNITS_OF_LOSS * unit
+    assumed *= size
+    np.maximum(assumed, floor, out=assumed)
     curvature = few.second[_MIDDLE] / (STEPS[_MIDDLE] * scales) ** 2
     seen = _seen_noise(few, value, curvature)
-    noise = np.maximum(assumed, SEEN_NOISE_SAFETY * seen)
+    noise = SEEN_NOISE_SAFETY * seen
+    np.maximum(noise, assumed, out=noise)
     jitter = noise / scales
     jitter *= _NOISE_WEIGHT / MAIN[0]
     # Both sides are moved as far only up to the round-off of the moved point.
@@ -148,8 +151,9 @@ class _Few:
 
     def independent(self, relative: Floats) -> Mask:
         """Return whether a function's value is the same wherever the others are."""
-        same: Mask = np.abs(self.mixed - self.expected) <= relative * np.abs(self.expected)
-        if not np.all(same):
+        off = self.mixed - self.expected
+        same: Mask = np.abs(off, out=off) <= relative * np.abs(self.expected)
+        if not same.all():
             # So it is where there is none in either case.
             same |= self.mixed == self.expected
             same |= np.isnan(self.mixed) & np.isnan(self.expected)
@@ -187,12 +191,12 @@ def _pairs(
     total = 1 + len(STEPS)
     count = max(1, CHUNK // (2 * max(at.size, 1)))
     # One array for all points keeps them in the cache.
-    points = np.empty((min(count, total), 2, at.size))
+    points, moved = np.empty((min(count, total), 2, at.size)), np.empty(at.size)
     for first in range(0, total, count):
         some = points[: total - first]
         for place, (one, other) in enumerate(some, first):
             if place:
-                moved = STEPS[place - 1] * scales
+                np.multiply(scales, STEPS[place - 1], out=moved)
                 np.add(at, moved, out=one)
                 np.subtract(at, moved, out=other)
             else:
@@ -235,7 +239,7 @@ def _precision(few: _Few, parts: Sequence[slice]) -> tuple[Floats, Floats]:
         # What never changes has no digits to show.
         if used and used & LOWER_DIGITS == 0:
             unit[part] = EPSILON * (used & -used)
-        if np.any(still):
+        if still.any():
             sizes = few.size[part]
             size = float(np.max(sizes, where=np.isfinite(sizes), initial=0.0)) or 1.0
             floor[part][still] = ROUND_OFF_UNITS_OF_LOSS * unit[part][still] * size

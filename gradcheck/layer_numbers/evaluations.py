@@ -119,7 +119,8 @@ class SampleBySample:
             # One line of (samples,) for every row of points and every unit.
             lines, step = moved.reshape(-1, samples), max(1, at_once)
             parts = [self._moved(lines, slice(at, at + step)) for at in range(0, len(lines), step)]
-        values = np.concatenate(parts).reshape(len(points), units, samples)
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        values = whole.reshape(len(points), units, samples)
         return (values if self.axis else values.swapaxes(1, 2)).reshape(points.shape)
 
     def _all_moved(self, moved: Array) -> Array:

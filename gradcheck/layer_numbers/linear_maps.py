@@ -71,7 +71,7 @@ class DenseMap:
         form, values = self.form, self.form.gradients(delta.values)
         rough = delta.rounded(ROUNDED_SUM * self.units)
         bars = form.rows(np.abs(form.inputs)).T @ form.rows(rough)
-        if np.any(off):
+        if off.any():
             bars += np.max(form.rows(off), axis=1) @ form.rows(np.abs(delta.values))
         found = {form.weight_name: Signal(values[form.weight_name], form.as_held(bars))}
         if name := form.bias_name:
