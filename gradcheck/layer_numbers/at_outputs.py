@@ -14,7 +14,6 @@ from gradcheck.layer_numbers.going_down import ROWS
 from gradcheck.layer_numbers.linear_maps import Signal
 from gradcheck.layer_numbers.passes import NotUnderstood
 from gradcheck.many_lines import Slopes
-from gradcheck.seeding import random_generator
 
 # The network's loss is the user's where both agree to this, relative to it.
 SAME_LOSS = 1e-6
@@ -38,14 +37,19 @@ class LossAtOutputs:
     """
 
     def __init__(
-        self, loss: AskedLoss, outputs: Floats, targets: Any, value: float, seed: int
+        self,
+        loss: AskedLoss,
+        outputs: Floats,
+        targets: Any,
+        value: float,
+        generator: np.random.Generator,
     ) -> None:
         self._loss, self._outputs, self._targets = loss, outputs, targets
         self._own = own = self._value(outputs)
         if not abs(own - value) <= SAME_LOSS * abs(value):
             raise NotUnderstood("the network's loss is not the user's")
         self.factor = 1.0
-        self.functions = self._by_samples(seed) or self.one_by_one()
+        self.functions = self._by_samples(generator) or self.one_by_one()
 
     def _value(self, outputs: Array) -> Any:
         value = np.asarray(self._loss.value(outputs.copy(), self._targets)).reshape(())
@@ -63,7 +67,7 @@ class LossAtOutputs:
 
         return SampleBySample(value, self._outputs.reshape(1, -1), stacks=False)
 
-    def _by_samples(self, seed: int) -> SampleBySample | None:
+    def _by_samples(self, generator: np.random.Generator) -> SampleBySample | None:
         """Return the losses of the samples; None where they do not add up to the loss."""
         if self._loss.per_sample is None or self._outputs.ndim != 2:
             return None
@@ -73,7 +77,7 @@ class LossAtOutputs:
                     found = self._along(axis, stacks)
                 except Exception:
                     continue
-                if found is not None and self._adds_up(found, seed):
+                if found is not None and self._adds_up(found, generator):
                     return found
         return None
 
@@ -98,9 +102,9 @@ class LossAtOutputs:
         assert self._loss.per_sample is not None
         return np.array(self._loss.per_sample(outputs, targets))
 
-    def _adds_up(self, found: SampleBySample, seed: int) -> bool:
+    def _adds_up(self, found: SampleBySample, generator: np.random.Generator) -> bool:
         """Return whether the loss is the sum of the samples' or its mean, here and elsewhere."""
-        random = random_generator(seed, "outputs", 0).standard_normal(self._outputs.shape)
+        random = generator.standard_normal(self._outputs.shape)
         # Relatively, what is positive stays so, as probabilities have to.
         moved = self._outputs * (1.0 + NEARBY * random)
         losses = self._losses(moved.copy(), self._targets)

@@ -78,16 +78,17 @@ def layered_gradient(
         None where the network does not follow the layer protocol, has another loss, or where
         nothing can be understood, or not by this method
     """
-    _keep_memory()
     own = asker or Asker()
     before = own.calls
     try:
+        _keep_memory()
+        generator = random_generator(SEED, "layers", 0)
         with quiet():
             network_loss = AskedLoss(network.loss, own)
             passes = forward_passes(network, parameters, inputs, own)
             outputs = passes[-1].outputs
-            at_outputs = LossAtOutputs(network_loss, outputs, targets, loss, SEED)
-            chain, upstream = _measured(passes, at_outputs, method)
+            at_outputs = LossAtOutputs(network_loss, outputs, targets, loss, generator)
+            chain, upstream = _measured(passes, at_outputs, generator, method)
             found = chain.gradients(upstream, names)
     except Exception:
         # What the user's code makes of these calls is its own affair.
@@ -116,7 +117,9 @@ def _keep_memory() -> None:
     np.empty(KEPT_BYTES, np.uint8)
 
 
-def _measured(passes: list[Pass], at_outputs: LossAtOutputs, method: str) -> tuple[Chain, Signal]:
+def _measured(
+    passes: list[Pass], at_outputs: LossAtOutputs, generator: np.random.Generator, method: str
+) -> tuple[Chain, Signal]:
     """Return the layers with their local derivatives, and the gradient at the outputs."""
     by_place = activations(passes)
     evaluations: list[Evaluation] = [at_outputs.functions, *by_place.values()]
@@ -128,7 +131,6 @@ def _measured(passes: list[Pass], at_outputs: LossAtOutputs, method: str) -> tup
         for evaluation, part in zip(evaluations, together.parts, strict=True)
     )
     known = {place: one for place, one in zip(by_place, of_layers, strict=True) if one is not None}
-    generator = random_generator(SEED, "layers", 0)
     chain = Chain(local_layers(passes, known, generator), method=method)
     if of_loss is None:
         at_outputs.functions = at_outputs.one_by_one()
