@@ -267,8 +267,8 @@ def _seen_noise(few: _Few, value: Floats, curvature: Floats) -> Floats:
     np.abs(seen, out=seen)
     rounded = np.abs(few.at)
     rounded += smallest
-    rounded *= np.abs(value)
     rounded *= EPSILON
+    rounded *= np.abs(value)
     seen -= rounded
     seen /= np.sqrt(6)
     # What the smallest main step still misses goes down with the square of the step.

@@ -177,7 +177,10 @@ def _or_nothing(evaluation: Evaluation, points: Array) -> Array:
     try:
         return evaluation(points)
     except Exception:
-        return np.full(points.shape, np.nan)
+        if len(points) == 1:
+            return np.full(points.shape, np.nan)
+    # What raises may do so at some rows only, outside of its domain.
+    return np.concatenate([_or_nothing(evaluation, row[np.newaxis]) for row in points])
 
 
 def is_same(ours: Array, theirs: Array) -> bool:
