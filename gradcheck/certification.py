@@ -13,7 +13,7 @@ import numpy as np
 from gradcheck.directions import LARGEST_MAGNITUDE, SMALLEST_MAGNITUDE, Floats
 from gradcheck.probes import ProbeMeasurement
 from gradcheck.probing import Probed
-from gradcheck.verdict import outcome
+from gradcheck.verdict import is_subgradient, outcome
 
 # Directions that have to be sharp for numbers to count.
 CERTIFYING = 2
@@ -24,7 +24,9 @@ def is_sharp(probed: Probed) -> bool:
     bars = sorted(
         _relative_bar(probe)
         for probe in probed.probes
-        if probe.kind == "random" and outcome(probe.derivative) != "undecided"
+        if probe.kind == "random"
+        and outcome(probe.derivative) != "undecided"
+        and not is_subgradient(probe.derivative)
     )
     return len(bars) >= CERTIFYING and bars[CERTIFYING - 1] <= probed.claim.required
 

@@ -21,6 +21,9 @@ Limit = Literal["precision", "noise", "kink", "budget", "domain_edge"]
 LARGER_NOISE = (4.0, 16.0, 64.0, 256.0)
 # A loss whose noise is this many units of round-off is noisy.
 NOISY_UNITS = 64
+# Part of a discrepancy that is next to nothing; and how many steps have to see no more, of which
+# so many hint at it.
+QUIET, QUIET_RUNGS, FEWEST_HINTS = 0.1, 3, 2
 # Intervals that are tried, each a quarter as wide as the one before.
 INTERVALS = 3
 
@@ -90,6 +93,23 @@ def doubt(ladder: Ladder) -> float:
     return 0.0 if ladder.settings.agrees(best) else abs(best.estimate)
 
 
+def is_in_stairs(ladder: Ladder, seen: LineDerivative) -> bool:
+    """Return whether larger steps, over a wide range, see next to nothing of a discrepancy.
+
+    A loss of which a part is rounded, as by float32 inside or by what cancels there, goes in
+    stairs: steps within a stair see the slope of the rest, and only those beyond it the whole.
+    No smooth loss looks right over several steps and is wrong below.
+    """
+    return len(quiet_rungs(ladder, seen.discrepancy, seen.step_size)) >= QUIET_RUNGS
+
+
+def quiet_rungs(ladder: Ladder, discrepancy: float, step: float) -> list[int]:
+    """Return the rungs of larger steps that see next to nothing of a discrepancy, larger first."""
+    most = QUIET * abs(discrepancy)
+    rungs = ladder.rungs.items()
+    return sorted(i for i, rung in rungs if rung.step > step and abs(rung.central) <= most)
+
+
 class _Conclusion:
     """What the rungs of a ladder say together."""
 
@@ -140,6 +160,8 @@ class _Conclusion:
                 return best, False
             if best.error > self.settings.enough:
                 needed = max(needed, self.settings.enough)
+        elif self._is_quiet_above(best):
+            return best, True
         elif self._is_beyond_doubt(windows, best):
             return best, False
         else:
@@ -222,6 +244,17 @@ class _Conclusion:
         smaller = [window for window in windows if window.bottom > best.bottom]
         kinked = any(window.hints_at_kink(best) for window in smaller)
         return best.one_sided or (best.stands_out and not kinked)
+
+    def _is_quiet_above(self, best: Window) -> bool:
+        """Return whether larger steps see no discrepancy, measuring what is missing for that."""
+        quiet = quiet_rungs(self.ladder, best.estimate, best.step)
+        while FEWEST_HINTS <= len(quiet) < QUIET_RUNGS:
+            missing = next(i for i in range(quiet[0], -QUIET_RUNGS, -1) if i not in quiet)
+            if missing in self.ladder.tried:
+                return False
+            self.ladder.add(missing)
+            quiet = quiet_rungs(self.ladder, best.estimate, best.step)
+        return len(quiet) >= QUIET_RUNGS
 
     def _result(self, best: Window, clash: bool, noisier: bool) -> LineDerivative:
         limit = self._limit(best, noisier)

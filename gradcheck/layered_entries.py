@@ -3,8 +3,8 @@
 The numbers come from the layers' forward passes (`gradcheck.layer_numbers`), and cost about as much
 as a few backprops. They count only where they are the slopes of the loss that is checked: along
 every direction that was probed, the numbers have to add up to what the user's own loss showed. And
-nobody is accused by them alone: of the entries that they call wrong, the clearest are compared by
-the user's loss too.
+no parameter is accused by them alone: where no direction through it disagrees, the clearest of the
+entries that they call wrong are compared by the user's loss too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from gradcheck.beside_kinks import BesideKinks
+from gradcheck.beside_kinks import UNKNOWN, BesideKinks
 from gradcheck.certification import adds_up, is_sharp
 from gradcheck.diagnosis.asking import MOST_SECONDS, Asker, NotKnown
 from gradcheck.directions import norm
@@ -166,11 +166,14 @@ def _resumed(task: Task, names: Collection[str], value: float, asker: Asker) -> 
         return None
     problem = task.evaluator.problem
     inputs, targets = problem.args
-    return resumed_loss(
-        *(problem.network, task.evaluator.original, inputs, targets, value),
-        call=asker.ask,
-        bounds=task.evaluator.bounds,
-    )
+    try:
+        return resumed_loss(
+            *(problem.network, task.evaluator.original, inputs, targets, value),
+            call=asker.ask,
+            bounds=task.evaluator.bounds,
+        )
+    except NotKnown:
+        return None
 
 
 def _closed(task: Task, conditions: Conditions, claim: Claim, entries: Entries) -> Entries | None:
@@ -199,9 +202,10 @@ def _by_resumed_loss(
     off[entries.positions], bars[entries.positions] = entries.discrepancy, entries.error_bar
     for place, entry in entries.special.items():
         bars[entries.positions[place]] += abs(entry.derivative.jump) / 2
+    known = np.isfinite(off) & np.isfinite(bars)
+    off, bars = np.where(known, off, 0.0), np.where(known, bars, math.inf)
     off, bars = (array.reshape(claim.scale.shape) for array in (off, bars))
-    is_whole = len(entries) == positions.size and bool(np.all(np.isfinite(off)))
-    if is_whole and not adds_up(probed, off, bars):
+    if len(entries) < positions.size or not adds_up(probed, off, bars):
         return None
     beside = BesideKinks(task.evaluator, conditions, task.seed, task.budget)
     return beside.entries(claim, entries)
@@ -244,9 +248,10 @@ def _measured(
     measured = measure_entries(task.evaluator, conditions, claim, positions, budget=task.budget)
     beside = BesideKinks(task.evaluator, conditions, task.seed, task.budget)
     found = beside.entries(claim, measured)
-    return entries.with_special(
+    closed = entries.with_special(
         {int(place): entry.derivative for place, entry in zip(places, found, strict=False)}
     )
+    return _without(closed, places[len(found) :])
 
 
 def _witnessed(
@@ -263,17 +268,28 @@ def _witnessed(
     clearest = wrong[np.argsort(-np.abs(entries.discrepancy[wrong]))[:WITNESSES]]
     positions = entries.positions[clearest]
     measured = measure_entries(task.evaluator, conditions, claim, positions, budget=task.budget)
-    is_confirmed = False
+    said = []
     for place, entry in zip(clearest, measured, strict=False):
         seen = entry.derivative
-        if outcome(seen) == "undecided":
-            continue
+        said.append(outcome(seen))
         gap = abs(seen.discrepancy - entries.discrepancy[place])
-        if gap > seen.error_bar + abs(seen.jump) / 2 + entries.error_bar[place]:
+        is_other = gap > seen.error_bar + abs(seen.jump) / 2 + entries.error_bar[place]
+        if said[-1] != "undecided" and is_other:
             return None
-        is_confirmed |= outcome(seen) == "disagrees"
-    if is_confirmed:
+    if "disagrees" in said:
         return entries
+    if len(said) < clearest.size:
+        return _without(entries, wrong)
+    if "undecided" in said:
+        return entries.with_special({int(place): UNKNOWN for place in wrong})
+    # The user's loss cannot tell: that far off they may be.
     bars = entries.error_bar.copy()
     bars[wrong] = np.abs(entries.discrepancy[wrong])
     return replace(entries, error_bar=bars)
+
+
+def _without(entries: Entries, places: npt.NDArray[np.intp]) -> Entries:
+    """Return the entries without those that there was no time to compare."""
+    kept = np.ones(len(entries), dtype=bool)
+    kept[places] = False
+    return entries.chosen(kept)

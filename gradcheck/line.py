@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from gradcheck.conclusion import LineDerivative, agreement, conclude, doubt
+from gradcheck.conclusion import LineDerivative, agreement, conclude, doubt, is_in_stairs
 from gradcheck.ladder import Conditions, Evaluate, Ladder, LineSettings
 from gradcheck.search import Search
 
@@ -45,8 +45,10 @@ def differentiate(
         taken* after rounding; NaN where the loss cannot be evaluated
     conditions, settings: what is known about the loss and about the line
     """
-    seen = _climbed(evaluate, conditions, settings)
-    if seen.smoothness == "unresolved" and settings.comparing and settings.slope:
+    ladder = Ladder(evaluate, conditions, settings)
+    seen = _climbed(ladder)
+    is_open = seen.smoothness == "unresolved" and settings.comparing and settings.slope
+    if is_open and not is_in_stairs(ladder, seen):
         return _without_the_claim(evaluate, conditions, settings, seen)
     return seen
 
@@ -85,7 +87,7 @@ def _without_the_claim(
         return evaluate(step)[0], 0.0
 
     alone = replace(settings, slope=0.0, slope_round_off=0.0, comparing=False)
-    found = _climbed(loss, conditions, alone)
+    found = _climbed(Ladder(loss, conditions, alone))
     evaluations = seen.evaluations + found.evaluations
     error = found.error_bar + settings.slope_round_off
     discrepancy = found.value - settings.slope
@@ -96,9 +98,8 @@ def _without_the_claim(
     return replace(found, discrepancy=discrepancy, error_bar=error, evaluations=evaluations)
 
 
-def _climbed(evaluate: Evaluate, conditions: Conditions, settings: LineSettings) -> LineDerivative:
-    ladder = Ladder(evaluate, conditions, settings)
-    search = Search(ladder)
+def _climbed(ladder: Ladder) -> LineDerivative:
+    search, settings = Search(ladder), ladder.settings
     for index in (0, 1):
         ladder.add(index)
     if not settings.comparing or settings.slope == 0.0:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # A loss that moves by itself by more of its deviations than these spoils what was measured of it.
 DRIFT_DEVIATIONS = 6.0
+# What layers say whose every weight was moved by itself.
+STRICT = "every weight by itself"
 # Noise is measured along one side of the point only, within this part of a direction.
 NOISE_REACH = 0.5
 
@@ -85,7 +87,8 @@ def measure_parameters(task: Task, flight: Preflight) -> Measurements:
     if not is_noise and any(found.judgement.verdict != "pass" for found in measured.values()):
         # What the loss does by itself looks like a wrong gradient, unless it counts as noise.
         noise = replace(noise, value=after, deviation=drift)
-        measured, partial_evaluations = _all_measured(task, noise, claims, effect, doubled)
+        measured, further = _all_measured(task, noise, claims, effect, doubled)
+        partial_evaluations += further
     notes = _notes(task, measured)
     return Measurements(measured, noise, effect, notes, drift, partial_evaluations)
 
@@ -293,6 +296,9 @@ def _notes(task: Task, measured: Mapping[str, Measured]) -> tuple[str, ...]:
         from gradcheck.layered_entries import forms_note
 
         notes.append(forms_note(measured))
+    is_strict = task.method == "strict" and task.plan.compares_entries
+    if is_strict and all(found.form != STRICT for found in measured.values()):
+        notes.append("method strict: no layer shows weights that could be moved by themselves")
     if task.directions == "eigen":
         from gradcheck.eigen import eigen_note
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -143,19 +144,48 @@ def test_layers_that_are_not_the_loss_are_left_alone():
     assert not any("entries compared by" in note for note in report.notes)
 
 
-def test_numbers_that_only_the_layers_call_wrong_accuse_nobody(monkeypatch):
-    honest = layered_entries.layered_gradient
+def dishonest_about(problem, size, monkeypatch):
+    """Let the layers be wrong about the entry of layer1.weight with the smallest gradient."""
+    honest, witnessed = layered_entries.layered_gradient, layered_entries._witnessed
+    looks = []
 
     def dishonest(*given, **options):
         numbers = honest(*given, **options)
         values = {name: array.copy() for name, array in numbers.values.items()}
-        # Too little for the directions to see, and far beyond the layers' error bars.
-        values["layer1.weight"][2, 3] += 3e-10
+        gradient = problem.gradient(problem.parameters, *problem.args)["layer1"]["weight"]
+        values["layer1.weight"].flat[np.argmin(np.abs(gradient))] += size
         return replace(numbers, values=values)
 
+    def looked(*given):
+        looks.append(given)
+        return witnessed(*given)
+
     monkeypatch.setattr(layered_entries, "layered_gradient", dishonest)
+    monkeypatch.setattr(layered_entries, "_witnessed", looked)
+    return looks
+
+
+def test_numbers_that_only_the_layers_call_wrong_accuse_nobody(monkeypatch):
+    # Too little for most directions to see, and far beyond the layers' error bars.
+    witnessed = 0
     for seed in SEEDS:
-        assert not failing(gradcheck.check(network_problem(seed)))
+        problem = network_problem(seed)
+        with monkeypatch.context() as patches:
+            looks = dishonest_about(problem, 3e-10, patches)
+            assert gradcheck.check(problem).ok
+        witnessed += len(looks)
+    assert witnessed >= 3
+
+
+def test_what_there_was_no_time_to_witness_is_not_called_compared(monkeypatch):
+    problem = network_problem(0)
+    looks = dishonest_about(problem, 3e-10, monkeypatch)
+    nothing = layered_entries.Entries.of((9, 8), ())
+    monkeypatch.setattr(layered_entries, "measure_entries", lambda *given, **options: nothing)
+    report = gradcheck.check(problem)
+    assert len(looks) == 1
+    assert report["layer1.weight"].checked_count == 9 * 8 - 1
+    assert [finding.code for finding in report["layer1.weight"].findings] == ["GC125"]
 
 
 @pytest.mark.parametrize("effort", ["auto", "exhaustive"])
@@ -310,3 +340,28 @@ def test_every_form_passes_right_networks_names_itself_and_finds_a_wrong_entry(m
         wrong = gradcheck.check(spoilt(problem, "layer1", "weight", change), method=method)
         assert failing(wrong) == ["layer1.weight"]
         assert np.flatnonzero(wrong["layer1.weight"].wrong).tolist() == [7]
+
+
+def slow(problem, seconds):
+    """Return the problem with a first layer that takes its time away from the whole loss."""
+
+    class Slow(type(problem.network.layers[0])):
+        def forward(self, parameters, inputs):
+            time.sleep(seconds)
+            return super().forward(parameters, inputs)
+
+    kernel = problem.network.layers[0].parameters["kernel"]
+    network = Chain([Slow(kernel), *problem.network.layers[1:]])
+    return replace(problem, network=network)
+
+
+@pytest.mark.parametrize("options", [{"budget": 0.3}, {"timeout": 0.1}])
+def test_layers_that_take_too_long_are_left_alone(options):
+    report = gradcheck.check(slow(convolutional(0), 0.4), **options)
+    assert not failing(report)
+
+
+def test_strict_says_where_there_is_nothing_to_move():
+    report = gradcheck.check(replace(network_problem(0), network=None), method="strict")
+    assert report.ok
+    assert any(note.startswith("method strict: no layer shows weights") for note in report.notes)
