@@ -17,7 +17,6 @@ from gradcheck.directions import Floats
 from gradcheck.extrapolation import NOISE_MULTIPLE, TRUNCATION_SAFETY
 from gradcheck.ladder import EPSILON, ROUND_OFF_UNITS_OF_LOSS
 from gradcheck.many_rungs import (
-    CHUNK,
     GOLDEN,
     LADDER,
     SEEN_NOISE_SAFETY,
@@ -39,10 +38,16 @@ SHARP, NOISIER = 1e-10, 16.0
 SAME_UNITS = 8.0
 # Where functions are mixed, besides at the origin: at large and at small steps, to either side.
 MIXED = {0: 1.0, 2: -1.0, 4: 1.0, 5: -1.0}
+# Numbers that are evaluated at once: as few calls as the cache allows.
+CHUNK = 64_000
 # The fraction bits of a float64, and those of them that a value in lower precision leaves zero.
 MANTISSA, LOWER_DIGITS = (1 << 52) - 1, (1 << 8) - 1
 
 _WHOLE, _FEWER, _COARSER = (extrapolation(steps) for steps in (MAIN, MAIN[1:], MAIN[:-1]))
+# Of the value, and of what the largest and the smallest step change of it.
+_WEIGHTS = np.array(
+    [_WHOLE, np.append(0.0, _FEWER) - _WHOLE, (np.append(_COARSER, 0.0) - _WHOLE) / MAIN_RATIO**2]
+)
 # The bar for noise, in its deviations over the largest step.
 _NOISE_WEIGHT = (
     NOISE_MULTIPLE / np.sqrt(2) * float(np.sqrt(np.sum((_WHOLE * MAIN[0] / np.array(MAIN)) ** 2)))
@@ -92,17 +97,24 @@ def by_few_steps(functions: Functions, at: Floats, scales: Floats, parts: Sequen
     unit, floor = _precision(few, parts)
     value, truncation = _extrapolated(few.central)
     size = few.size
-    if np.any(unit > EPSILON):
+    if (unit > EPSILON).any():
         # Points in lower precision jitter as well.
         size = size + np.where(unit > EPSILON, np.abs(at * value), 0.0)
-    assumed = np.maximum(ROUND_OFF_UNITS_OF_LOSS * unit * size, floor)
+    assumed = ROUND_OFF_UNITS_OF_LOSS * unit
+    assumed *= size
+    np.maximum(assumed, floor, out=assumed)
     curvature = few.second[_MIDDLE] / (STEPS[_MIDDLE] * scales) ** 2
     seen = _seen_noise(few, value, curvature)
-    noise = np.maximum(assumed, SEEN_NOISE_SAFETY * seen)
-    jitter = _NOISE_WEIGHT / MAIN[0] * noise / scales
+    noise = SEEN_NOISE_SAFETY * seen
+    np.maximum(noise, assumed, out=noise)
+    jitter = noise / scales
+    jitter *= _NOISE_WEIGHT / MAIN[0]
     # Both sides are moved as far only up to the round-off of the moved point.
-    lopsided = EPSILON * (np.abs(at) + MAIN[0] * scales) * np.abs(curvature)
-    bars = truncation + jitter + lopsided
+    bars = np.abs(at) + MAIN[0] * scales
+    bars *= EPSILON
+    bars *= np.abs(curvature)
+    bars += truncation
+    bars += jitter
     settled = truncation <= SHARP * np.abs(value) + jitter
     settled &= (seen <= NOISIER * assumed) & np.isfinite(bars)
     independent = few.independent(SAME_UNITS * unit)
@@ -117,7 +129,8 @@ class _Few:
     ----------
     at, scales: the points, and steps of order one
     origin: the functions' values
-    central, second: first and second differences; those that are needed of the latter, by place
+    central: first differences, (steps, functions)
+    second: second differences that are needed, by the step's place
     size: the largest value at the largest step
     digits: those that some values have in common
     still: whether a function has the same value at the smallest steps
@@ -128,7 +141,7 @@ class _Few:
     at: Floats
     scales: Floats
     origin: Floats
-    central: Sequence[Floats]
+    central: Floats
     second: Mapping[int, Floats]
     size: Floats
     digits: npt.NDArray[np.int64]
@@ -138,8 +151,9 @@ class _Few:
 
     def independent(self, relative: Floats) -> Mask:
         """Return whether a function's value is the same wherever the others are."""
-        same: Mask = np.abs(self.mixed - self.expected) <= relative * np.abs(self.expected)
-        if not np.all(same):
+        off = self.mixed - self.expected
+        same: Mask = np.abs(off, out=off) <= relative * np.abs(self.expected)
+        if not same.all():
             # So it is where there is none in either case.
             same |= self.mixed == self.expected
             same |= np.isnan(self.mixed) & np.isnan(self.expected)
@@ -147,17 +161,20 @@ class _Few:
 
 
 def _measured(functions: Functions, at: Floats, scales: Floats) -> _Few:
-    masks = _masks(at.size)
-    origin, mixed = _values(functions, np.stack([at, at + _mixing(at.size) * scales]))
+    mixing, pairs = _mixed(at.size), _pairs(functions, at, scales)
+    origin, mixed, _ = next(pairs)
     expected = origin.copy()
-    central, second = [], {}
-    for place, (ahead, behind, width) in enumerate(_pairs(functions, at, scales)):
-        central.append((ahead - behind) / width)
+    central, second = np.empty((len(STEPS), at.size)), {}
+    for place, (ahead, behind, width) in enumerate(pairs):
+        np.subtract(ahead, behind, out=central[place])
+        central[place] /= width
         if place in (_MIDDLE, _LAST):
             second[place] = (ahead - origin) + (behind - origin)
+        if place == _LAST:
             still = (ahead == origin) & (behind == origin)
         if place in MIXED:
-            np.copyto(expected, ahead if MIXED[place] > 0 else behind, where=masks[place])
+            some = mixing[place]
+            expected[some] = (ahead if MIXED[place] > 0 else behind)[some]
         if place == 0:
             size = np.maximum(np.maximum(np.abs(ahead), np.abs(behind)), np.abs(origin))
             digits = ahead.view(np.int64) | behind.view(np.int64)
@@ -167,20 +184,27 @@ def _measured(functions: Functions, at: Floats, scales: Floats) -> _Few:
 def _pairs(
     functions: Functions, at: Floats, scales: Floats
 ) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Yield the values ahead and behind at every step, and how far these are apart."""
+    """Yield the values at pairs of points, and how far these are apart.
+
+    They are those at the origin and mixed, then ahead and behind at every step.
+    """
+    total = 1 + len(STEPS)
     count = max(1, CHUNK // (2 * max(at.size, 1)))
     # One array for all points keeps them in the cache.
-    points = np.empty((2 * min(count, len(STEPS)), at.size))
-    for first in range(0, len(STEPS), count):
-        steps = STEPS[first : first + count]
-        for place, step in enumerate(steps):
-            moved = step * scales
-            np.add(at, moved, out=points[2 * place])
-            np.subtract(at, moved, out=points[2 * place + 1])
-        some = points[: 2 * len(steps)]
-        values = _values(functions, some)
-        for place in range(0, len(some), 2):
-            yield values[place], values[place + 1], some[place] - some[place + 1]
+    points, moved = np.empty((min(count, total), 2, at.size)), np.empty(at.size)
+    for first in range(0, total, count):
+        some = points[: total - first]
+        for place, (one, other) in enumerate(some, first):
+            if place:
+                np.multiply(scales, STEPS[place - 1], out=moved)
+                np.add(at, moved, out=one)
+                np.subtract(at, moved, out=other)
+            else:
+                one[:] = at
+                np.add(at, _mixing(at.size) * scales, out=other)
+        values = _values(functions, some.reshape(-1, at.size)).reshape(some.shape)
+        for (one, other), (at_one, at_other) in zip(values, some, strict=True):
+            yield one, other, at_one - at_other
 
 
 def _values(functions: Functions, points: Floats) -> Floats:
@@ -188,18 +212,18 @@ def _values(functions: Functions, points: Floats) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def _masks(size: int) -> dict[int, Mask]:
+def _mixed(size: int) -> dict[int, npt.NDArray[np.intp]]:
     """Return which functions are mixed at which step, without any period."""
     choice = np.floor(np.arange(1, size + 1) * GOLDEN % 1.0 * (len(MIXED) + 1)).astype(np.int8)
-    return {step: choice == place for place, step in enumerate(MIXED)}
+    return {step: np.flatnonzero(choice == place) for place, step in enumerate(MIXED)}
 
 
 @lru_cache(maxsize=8)
 def _mixing(size: int) -> Floats:
     """Return the steps that functions are mixed at, in parts of order one."""
     steps = np.zeros(size)
-    for place, mask in _masks(size).items():
-        steps[mask] = MIXED[place] * STEPS[place]
+    for place, some in _mixed(size).items():
+        steps[some] = MIXED[place] * STEPS[place]
     return steps
 
 
@@ -215,30 +239,19 @@ def _precision(few: _Few, parts: Sequence[slice]) -> tuple[Floats, Floats]:
         # What never changes has no digits to show.
         if used and used & LOWER_DIGITS == 0:
             unit[part] = EPSILON * (used & -used)
-        if np.any(still):
+        if still.any():
             sizes = few.size[part]
             size = float(np.max(sizes, where=np.isfinite(sizes), initial=0.0)) or 1.0
             floor[part][still] = ROUND_OFF_UNITS_OF_LOSS * unit[part][still] * size
     return unit, floor
 
 
-def _extrapolated(central: Sequence[Floats]) -> tuple[Floats, Floats]:
+def _extrapolated(central: Floats) -> tuple[Floats, Floats]:
     """Return the main differences extrapolated to step zero, and the truncation error."""
-    value = _weighted(_WHOLE, central)
-    off = _weighted(_FEWER, central[1:])
-    off -= value
-    other = _weighted(_COARSER, central)
-    other -= value
-    other /= MAIN_RATIO**2
-    truncation: Floats = TRUNCATION_SAFETY * np.maximum(np.abs(off), np.abs(other))
+    value, off, other = _WEIGHTS @ central[: len(MAIN)]
+    truncation: Floats = np.maximum(np.abs(off, out=off), np.abs(other, out=other))
+    truncation *= TRUNCATION_SAFETY
     return value, truncation
-
-
-def _weighted(weights: Floats, arrays: Sequence[Floats]) -> Floats:
-    total: Floats = weights[0] * arrays[0]
-    for weight, array in zip(weights[1:], arrays[1:], strict=False):
-        total += weight * array
-    return total
 
 
 def _seen_noise(few: _Few, value: Floats, curvature: Floats) -> Floats:
@@ -248,14 +261,24 @@ def _seen_noise(few: _Few, value: Floats, curvature: Floats) -> Floats:
     narrower than the steps.
     """
     smallest = STEPS[_LAST] * few.scales
-    seen: Floats = np.abs(few.second[_LAST] - curvature * smallest**2)
-    seen -= EPSILON * (np.abs(few.at) + smallest) * np.abs(value)
+    seen: Floats = curvature * smallest
+    seen *= smallest
+    np.subtract(few.second[_LAST], seen, out=seen)
+    np.abs(seen, out=seen)
+    rounded = np.abs(few.at)
+    rounded += smallest
+    rounded *= EPSILON
+    rounded *= np.abs(value)
+    seen -= rounded
     seen /= np.sqrt(6)
     # What the smallest main step still misses goes down with the square of the step.
     missed = few.central[len(MAIN) - 1] - value
     for place in range(len(MAIN), len(STEPS)):
-        part = (STEPS[place] / MAIN[-1]) ** 2
-        misses = np.abs(few.central[place] - value - part * missed)
-        misses *= np.sqrt(2) * STEPS[place] * few.scales
+        misses = (STEPS[place] / MAIN[-1]) ** 2 * missed
+        misses += value
+        misses -= few.central[place]
+        np.abs(misses, out=misses)
+        misses *= few.scales
+        misses *= np.sqrt(2) * STEPS[place]
         np.maximum(seen, misses, out=seen)
     return seen

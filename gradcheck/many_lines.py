@@ -55,8 +55,16 @@ class Slopes:
 
     def of(self, part: slice) -> Slopes:
         """Return those of some of the functions."""
-        arrays = {name: held[part] for name, held in vars(self).items() if name != "evaluations"}
-        return replace(self, **arrays)
+        return Slopes(
+            self.values[part],
+            self.error_bars[part],
+            self.jumps[part],
+            self.curvatures[part],
+            self.origin[part],
+            self.independent[part],
+            self.noise[part],
+            self.evaluations,
+        )
 
 
 def slopes(functions: Functions, at: Floats, parts: Sequence[slice] | None = None) -> Slopes:

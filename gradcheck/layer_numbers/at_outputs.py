@@ -37,14 +37,19 @@ class LossAtOutputs:
     """
 
     def __init__(
-        self, loss: AskedLoss, outputs: Floats, targets: Any, value: float, seed: int
+        self,
+        loss: AskedLoss,
+        outputs: Floats,
+        targets: Any,
+        value: float,
+        generator: np.random.Generator,
     ) -> None:
         self._loss, self._outputs, self._targets = loss, outputs, targets
-        own = self._value(outputs)
+        self._own = own = self._value(outputs)
         if not abs(own - value) <= SAME_LOSS * abs(value):
             raise NotUnderstood("the network's loss is not the user's")
         self.factor = 1.0
-        self.functions = self._by_samples(seed) or self.one_by_one()
+        self.functions = self._by_samples(generator) or self.one_by_one()
 
     def _value(self, outputs: Array) -> Any:
         value = np.asarray(self._loss.value(outputs.copy(), self._targets)).reshape(())
@@ -62,7 +67,7 @@ class LossAtOutputs:
 
         return SampleBySample(value, self._outputs.reshape(1, -1), stacks=False)
 
-    def _by_samples(self, seed: int) -> SampleBySample | None:
+    def _by_samples(self, generator: np.random.Generator) -> SampleBySample | None:
         """Return the losses of the samples; None where they do not add up to the loss."""
         if self._loss.per_sample is None or self._outputs.ndim != 2:
             return None
@@ -72,7 +77,7 @@ class LossAtOutputs:
                     found = self._along(axis, stacks)
                 except Exception:
                     continue
-                if found is not None and self._adds_up(axis, seed):
+                if found is not None and self._adds_up(found, generator):
                     return found
         return None
 
@@ -97,22 +102,21 @@ class LossAtOutputs:
         assert self._loss.per_sample is not None
         return np.array(self._loss.per_sample(outputs, targets))
 
-    def _adds_up(self, axis: int, seed: int) -> bool:
+    def _adds_up(self, found: SampleBySample, generator: np.random.Generator) -> bool:
         """Return whether the loss is the sum of the samples' or its mean, here and elsewhere."""
-        generator = np.random.default_rng([seed, *b"outputs"])
-        samples = self._outputs.shape[axis]
         random = generator.standard_normal(self._outputs.shape)
-        factors = {1.0, 1.0 / samples}
         # Relatively, what is positive stays so, as probabilities have to.
-        for moved in (self._outputs, self._outputs * (1.0 + NEARBY * random)):
-            losses = self._losses(moved.copy(), self._targets)
-            if losses.shape != (samples,):
+        moved = self._outputs * (1.0 + NEARBY * random)
+        losses = self._losses(moved.copy(), self._targets)
+        factors = {1.0, 1.0 / found.samples}
+        for each, value in ((found.numbers, self._own), (losses, self._value(moved))):
+            if each.shape != (found.samples,):
                 return False
-            value, total = self._value(moved), np.sum(np.abs(losses))
+            total, size = np.sum(each), np.sum(np.abs(each))
             factors = {
                 factor
                 for factor in factors
-                if abs(factor * np.sum(losses) - value) <= SAME_SUM * factor * total
+                if abs(factor * total - value) <= SAME_SUM * factor * size
             }
         if not factors:
             return False

@@ -119,7 +119,8 @@ class SampleBySample:
             # One line of (samples,) for every row of points and every unit.
             lines, step = moved.reshape(-1, samples), max(1, at_once)
             parts = [self._moved(lines, slice(at, at + step)) for at in range(0, len(lines), step)]
-        values = np.concatenate(parts).reshape(len(points), units, samples)
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        values = whole.reshape(len(points), units, samples)
         return (values if self.axis else values.swapaxes(1, 2)).reshape(points.shape)
 
     def _all_moved(self, moved: Array) -> Array:
@@ -176,7 +177,10 @@ def _or_nothing(evaluation: Evaluation, points: Array) -> Array:
     try:
         return evaluation(points)
     except Exception:
-        return np.full(points.shape, np.nan)
+        if len(points) == 1:
+            return np.full(points.shape, np.nan)
+    # What raises may do so at some rows only, outside of its domain.
+    return np.concatenate([_or_nothing(evaluation, row[np.newaxis]) for row in points])
 
 
 def is_same(ours: Array, theirs: Array) -> bool:
@@ -201,5 +205,13 @@ def same_units(ours: Array, theirs: Array) -> float:
 
 def _off(ours: Array, theirs: Array) -> float:
     """Return the largest difference relative to the largest number."""
-    off, size = (float(np.abs(a).max(initial=0.0)) for a in (ours - theirs, theirs))
-    return off / size if size else np.inf if off else 0.0
+    difference = ours - theirs
+    if not difference.any():
+        return 0.0
+    off, size = largest(difference), largest(theirs)
+    return off / size if size else np.inf
+
+
+def largest(array: Array) -> float:
+    """Return the largest size of a number; 0 where there is none, NaN where one is NaN."""
+    return float(np.maximum.reduce(np.abs(array), axis=None, initial=0.0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,12 @@ from gradcheck.layer_numbers.going_down import by_method, differentiate
 from gradcheck.layer_numbers.linear_maps import Signal
 from gradcheck.layer_numbers.passes import NotUnderstood, Pass, forward_passes
 from gradcheck.many_lines import slopes
+from gradcheck.seeding import random_generator
 
 # Of the random points at which formulas are tried.
 SEED = 0
+# Arrays up to this size come from memory that the process keeps.
+KEPT_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +81,14 @@ def layered_gradient(
     own = asker or Asker()
     before = own.calls
     try:
+        _keep_memory()
+        generator = random_generator(SEED, "layers", 0)
         with quiet():
             network_loss = AskedLoss(network.loss, own)
             passes = forward_passes(network, parameters, inputs, own)
             outputs = passes[-1].outputs
-            at_outputs = LossAtOutputs(network_loss, outputs, targets, loss, SEED)
-            chain, upstream = _measured(passes, at_outputs, method)
+            at_outputs = LossAtOutputs(network_loss, outputs, targets, loss, generator)
+            chain, upstream = _measured(passes, at_outputs, generator, method)
             found = chain.gradients(upstream, names)
     except Exception:
         # What the user's code makes of these calls is its own affair.
@@ -100,7 +106,20 @@ def layered_gradient(
     )
 
 
-def _measured(passes: list[Pass], at_outputs: LossAtOutputs, method: str) -> tuple[Chain, Signal]:
+@cache
+def _keep_memory() -> None:
+    """Let the allocator keep small arrays that are freed, once for all.
+
+    By default glibc gives them back to the system, and zeroing their pages anew takes longer than
+    what is computed. After one larger array was freed, it does so for larger ones only. Nothing of
+    it is ever touched.
+    """
+    np.empty(KEPT_BYTES, np.uint8)
+
+
+def _measured(
+    passes: list[Pass], at_outputs: LossAtOutputs, generator: np.random.Generator, method: str
+) -> tuple[Chain, Signal]:
     """Return the layers with their local derivatives, and the gradient at the outputs."""
     by_place = activations(passes)
     evaluations: list[Evaluation] = [at_outputs.functions, *by_place.values()]
@@ -112,7 +131,6 @@ def _measured(passes: list[Pass], at_outputs: LossAtOutputs, method: str) -> tup
         for evaluation, part in zip(evaluations, together.parts, strict=True)
     )
     known = {place: one for place, one in zip(by_place, of_layers, strict=True) if one is not None}
-    generator = np.random.default_rng([SEED, *b"layers"])
     chain = Chain(local_layers(passes, known, generator), method=method)
     if of_loss is None:
         at_outputs.functions = at_outputs.one_by_one()

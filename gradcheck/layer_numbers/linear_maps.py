@@ -11,7 +11,7 @@ import numpy as np
 from gradcheck.diagnosis.linear_parts import Dense, dense_forms
 from gradcheck.directions import Floats
 from gradcheck.ladder import EPSILON
-from gradcheck.layer_numbers.evaluations import same_units
+from gradcheck.layer_numbers.evaluations import largest, same_units
 from gradcheck.layer_numbers.passes import Pass
 
 # A sum of products is off by so many units of round-off of the sizes of what is summed.
@@ -71,7 +71,7 @@ class DenseMap:
         form, values = self.form, self.form.gradients(delta.values)
         rough = delta.rounded(ROUNDED_SUM * self.units)
         bars = form.rows(np.abs(form.inputs)).T @ form.rows(rough)
-        if np.any(off):
+        if off.any():
             bars += np.max(form.rows(off), axis=1) @ form.rows(np.abs(delta.values))
         found = {form.weight_name: Signal(values[form.weight_name], form.as_held(bars))}
         if name := form.bias_name:
@@ -88,12 +88,12 @@ class DenseMap:
     def off(self, inputs_off: Floats) -> Floats:
         """Return how far pre-activations may be off by rounding, for inputs that may be so."""
         form = self.form
-        x, off = (np.sqrt(np.sum(form.rows(a) ** 2, axis=1)) for a in (form.inputs, inputs_off))
-        columns = np.sqrt(np.sum(form.as_held(form.weight) ** 2, axis=0))
-        units = ROUNDED_SUM * self.units * EPSILON
-        found = np.outer(units * x + off, columns)
+        size = _row_norms(form.rows(form.inputs))
+        size *= ROUNDED_SUM * self.units * EPSILON
+        rounding = size + _row_norms(form.rows(inputs_off))
+        found = np.multiply.outer(rounding, _row_norms(form.as_held(form.weight).T))
         if self.bias is not None:
-            found += units * np.abs(self.bias.reshape(-1))
+            found += ROUNDED_SUM * self.units * EPSILON * np.abs(self.bias.reshape(-1))
         return form.rows(found)
 
 
@@ -125,6 +125,11 @@ class ColumnsMap:
         }
 
 
+def _row_norms(matrix: Floats) -> Floats:
+    norms: Floats = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    return norms
+
+
 def parameter_map(one: Pass, generator: np.random.Generator) -> ByParameters | None:
     """Return how the pre-activations of a layer depend on its parameters; None if not known."""
     if (dense := dense_map(one, generator)) is not None:
@@ -149,7 +154,7 @@ def dense_map(one: Pass, generator: np.random.Generator) -> DenseMap | None:
 
 def _size(array: Floats) -> float:
     """Return the size of some entries, which tells the order of all of them."""
-    return float(np.abs(array[:1]).max(initial=0.0)) or 1.0
+    return largest(array[:1]) or 1.0
 
 
 def _is_formula_elsewhere(form: Dense, one: Pass, generator: np.random.Generator) -> bool:

@@ -31,6 +31,7 @@ from gradcheck.layer_numbers.gradient import SEED, LayeredGradient
 from gradcheck.layer_numbers.passes import NotUnderstood, Pass, forward_passes
 from gradcheck.layer_numbers.unit_reach import Reach, reach
 from gradcheck.layer_numbers.unit_shifts import FAR, UnitShifts, dense_units
+from gradcheck.seeding import random_generator
 
 FORM = "every weight by itself"
 # Perturbations whose losses are kept at a time.
@@ -77,10 +78,11 @@ def strict_gradient(
     try:
         with quiet():
             passes = forward_passes(network, parameters, inputs, own)
+            generator = random_generator(SEED, "strict", 0)
             losses = LossAtOutputs(
-                AskedLoss(network.loss, own), passes[-1].outputs, targets, loss, SEED
+                AskedLoss(network.loss, own), passes[-1].outputs, targets, loss, generator
             )
-            found = _Strict(passes, losses, names).gradient()
+            found = _Strict(passes, losses, names, generator).gradient()
     except Exception:
         # What the user's code makes of these calls is its own affair.
         return None
@@ -98,12 +100,17 @@ class _Strict:
     passes: the layers
     losses: those of the samples
     names: of the parameters that are wanted; all if None
+    generator: of the random points at which formulas are tried
     """
 
     def __init__(
-        self, passes: list[Pass], losses: LossAtOutputs, names: Collection[str] | None
+        self,
+        passes: list[Pass],
+        losses: LossAtOutputs,
+        names: Collection[str] | None,
+        generator: np.random.Generator,
     ) -> None:
-        self._generator = np.random.default_rng([SEED, *b"strict"])
+        self._generator = generator
         is_twice = len({one.layer.name for one in passes}) < len(passes)
         rows = losses.functions
         if is_twice or not rows.stacks or rows.axis:

@@ -481,6 +481,24 @@ def test_a_loss_of_probabilities_stays_in_its_domain():
     assert found.partial_evaluations < 500
 
 
+@pytest.mark.parametrize("units", [3, 200])
+def test_an_activation_that_raises_outside_of_its_domain_is_measured_inside(units):
+    def logarithm(z):
+        if np.any(np.real(z) <= 0.0):
+            raise ValueError("no logarithm")
+        return np.log(z)
+
+    rng = np.random.default_rng(13)
+    inputs, targets = rng.uniform(0.5, 1.5, (SAMPLES, 4)), rng.standard_normal((SAMPLES, units))
+    weight, bias = rng.uniform(0.001, 0.01, (4, units)), np.full(units, 0.02)
+    layer = Layer("log", {"weight": weight, "bias": bias}, logarithm)
+    found = Example([layer], Squares, inputs, targets).measured()
+    z = inputs @ weight + bias
+    assert z.min() < 0.075  # nearer to the edge than the largest step
+    delta = 2 * (np.log(z) - targets) / SAMPLES / z
+    assert_right(found, {"log.weight": inputs.T @ delta, "log.bias": delta.sum(axis=0)})
+
+
 def test_user_code_may_return_the_same_array_every_time():
     def reusing(function):
         buffers = {}
