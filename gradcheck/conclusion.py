@@ -106,6 +106,9 @@ def is_in_stairs(ladder: Ladder, seen: LineDerivative) -> bool:
 def quiet_rungs(ladder: Ladder, discrepancy: float, step: float) -> list[int]:
     """Return the rungs of larger steps that see next to nothing of a discrepancy, larger first."""
     most = QUIET * abs(discrepancy)
+    if abs(ladder.settings.slope) <= most:
+        # Far away any bounded loss looks flat, as such a claim has it.
+        return []
     rungs = ladder.rungs.items()
     return sorted(i for i, rung in rungs if rung.step > step and abs(rung.central) <= most)
 

@@ -279,3 +279,48 @@ def test_losses_of_any_height_are_checked(height):
     point = np.array([1.0, 2.0, -0.5])
     report = check_gradients(lambda x: height * float(x @ x), lambda x: 2 * height * x, point)
     assert report.verdict == "pass"
+
+
+def naive_cross_entropy(seed, logit=15.2):
+    """A loss of which log(1 - q) goes in stairs, as 1 - q cancels, and its gradient."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.standard_normal((20, 4)), rng.standard_normal(4)
+    x[0] *= logit / (x[0] @ w)
+    t = (rng.random(20) > 0.5) * 1.0
+    t[0] = 0
+
+    def predicted(w):
+        return 1 / (1 + np.exp(-(x @ w)))
+
+    def loss(w):
+        q = predicted(w)
+        return float(-np.mean(t * np.log(q) + (1 - t) * np.log(1 - q)))
+
+    return loss, lambda w: x.T @ (predicted(w) - t) / 20, w
+
+
+def partly_single(seed):
+    """A loss of which one term is computed in float32."""
+
+    def loss(p):
+        return float(np.sum(np.cosh(p))) + float(
+            np.float32(0.1) * np.sum(p.astype(np.float32) ** 2)
+        )
+
+    return loss, lambda p: np.sinh(p) + 0.2 * p, np.random.default_rng(seed).uniform(-1, 1, 3)
+
+
+@pytest.mark.parametrize("effort", ["quick", "auto"])
+@pytest.mark.parametrize("make", [naive_cross_entropy, partly_single])
+def test_a_loss_of_which_a_part_is_rounded_accuses_at_most_one_in_thirty(make, effort):
+    # Within a stair the slope is that of the rest of the loss.
+    verdicts = [check_gradients(*make(seed), effort=effort).verdict for seed in range(30)]
+    assert verdicts.count("fail") <= 1
+
+
+@pytest.mark.parametrize("make", [naive_cross_entropy, partly_single])
+def test_what_is_wrong_by_much_in_such_a_loss_does_not_pass(make):
+    for seed in range(10):
+        loss, gradient, point = make(seed)
+        report = check_gradients(loss, lambda p, g=gradient: -g(p), point)
+        assert report.verdict != "pass"
