@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,11 +11,10 @@ import numpy as np
 
 from gradcheck.directions import Floats
 from gradcheck.ladder import EPSILON
-from gradcheck.layer_numbers.evaluations import EntryByEntry
+from gradcheck.layer_numbers.evaluations import Array, EntryByEntry
 from gradcheck.layer_numbers.going_down import through_function
 from gradcheck.layer_numbers.linear_maps import (
     ROUNDED_DIFFERENCE,
-    ROUNDED_SUM,
     ByParameters,
     DenseMap,
     Signal,
@@ -23,6 +22,7 @@ from gradcheck.layer_numbers.linear_maps import (
     rows_matrix,
 )
 from gradcheck.layer_numbers.passes import Pass
+from gradcheck.layer_numbers.rounding import off_by_arguments
 from gradcheck.many_lines import Slopes
 
 FORMS = {
@@ -55,17 +55,39 @@ class Local:
         """Return how far pre-activations may be off by rounding, for inputs that may be so."""
         if isinstance(self.by_parameters, DenseMap):
             return self.by_parameters.off(inputs_off)
-        z = self.one.outputs if self.one.preactivations is None else self.one.preactivations
-        size = float(np.max(np.abs(self.one.inputs), initial=0.0)) or 1.0
-        share = ROUNDED_SUM * (EPSILON + float(np.max(inputs_off, initial=0.0)) / size)
-        return np.full(z.shape, share * float(np.max(np.abs(z), initial=0.0)))
+        if (z := self.one.preactivations) is None:
+            return self._off(self.one.forward, inputs_off, self.one.outputs)
+        if not self.one.parameters and self.one.layer.preactivation is None:
+            return inputs_off  # the inputs are the pre-activations
+        return self._off(self.one.preactivation, inputs_off, z)
 
-    def outputs_off(self, off: Floats) -> Floats:
-        """Return how far outputs may be off by rounding, for pre-activations that may be so."""
-        if self.slopes is None:
-            return off if self.is_identity else np.full(self.one.outputs.shape, np.max(off))
-        steep = np.abs(self.slopes.values).reshape(off.shape)
-        return self.slopes.noise.reshape(off.shape) + steep * off
+    def _off(self, function: Callable[..., Any], inputs_off: Floats, values: Floats) -> Floats:
+        """Return how far what the layer makes of parameters and inputs may be off by rounding."""
+        one = self.one
+
+        def of_arrays(inputs: Array, *own: Array) -> Any:
+            return function(dict(zip(one.parameters, own, strict=True)), inputs)
+
+        arrays = [one.inputs, *one.parameters.values()]
+        offs: list[Floats | float] = [inputs_off, *[0.0] * len(one.parameters)]
+        return off_by_arguments(of_arrays, arrays, offs, values)
+
+    def outputs_off(self, off: Floats, inputs_off: Floats) -> Floats:
+        """Return how far outputs may be off by rounding.
+
+        Parameters
+        ----------
+        off, inputs_off: how far pre-activations and inputs may be so
+        """
+        one = self.one
+        if self.slopes is not None:
+            steep = np.abs(self.slopes.values).reshape(off.shape)
+            return self.slopes.noise.reshape(off.shape) + steep * off
+        if self.is_identity or one.preactivations is None:
+            return off
+        if one.layer.activate is None:
+            return self._off(one.forward, inputs_off, one.outputs)
+        return off_by_arguments(one.layer.activate, [one.preactivations], [off], one.outputs)
 
     def delta(self, upstream: Signal, off: Floats, method: str) -> Signal | None:
         """Return the gradient at the pre-activations, None where it is not known.
@@ -78,7 +100,7 @@ class Local:
         if self.is_identity:
             return upstream
         if self.slopes is None:
-            return self._by_samples(upstream, method)
+            return self._by_samples(upstream, off, method)
         shape = upstream.values.shape
         slopes, bars = (a.reshape(shape) for a in (self.slopes.values, self.slopes.error_bars))
         bars = bars + np.abs(self.slopes.curvatures).reshape(shape) * off
@@ -87,18 +109,21 @@ class Local:
         off_by = np.abs(slopes) * upstream.bars + bars * size + EPSILON * np.abs(values)
         return Signal(values, off_by)
 
-    def _by_samples(self, upstream: Signal, method: str) -> Signal | None:
+    def _by_samples(self, upstream: Signal, off: Floats, method: str) -> Signal | None:
         z, activate = self.one.preactivations, self.one.layer.activate
         if z is None or activate is None:
             return None
-        return through_function(activate, z, self.one.outputs, upstream, method=method)
+        return through_function(activate, z, off, self.one.outputs, upstream, method=method)
 
-    def below(self, upstream: Signal, delta: Signal | None, method: str) -> Signal | None:
+    def below(
+        self, upstream: Signal, delta: Signal | None, off: Floats, method: str
+    ) -> Signal | None:
         """Return the gradient at the inputs, None where it cannot be known.
 
         Parameters
         ----------
         upstream, delta: the gradients at the outputs and at the pre-activations
+        off: how far inputs may be off by rounding
         """
         one = self.one
         if isinstance(self.by_parameters, DenseMap) and delta is not None:
@@ -107,13 +132,13 @@ class Local:
             return None
         if delta is None or one.preactivations is None:
             function = partial(_forward, one)
-            return through_function(function, one.inputs, one.outputs, upstream, method=method)
+            return through_function(function, one.inputs, off, one.outputs, upstream, method=method)
         if not one.parameters and one.layer.preactivation is None:
             return delta  # the inputs are the pre-activations
         if (matrix := rows_matrix(one)) is not None:
             return _through_matrix(delta, matrix, one.inputs.shape)
         function = partial(_preactivation, one)
-        return through_function(function, one.inputs, one.preactivations, delta, method=method)
+        return through_function(function, one.inputs, off, one.preactivations, delta, method=method)
 
 
 def _forward(one: Pass, inputs: Any) -> Any:
@@ -155,7 +180,7 @@ class Chain:
         for local in layers:
             self._inputs_off.append(off)
             self._preactivations_off.append(local.preactivations_off(off))
-            off = local.outputs_off(self._preactivations_off[-1])
+            off = local.outputs_off(self._preactivations_off[-1], off)
         self.outputs_off: Floats = off
 
     def gradients(self, upstream: Signal, names: Collection[str] | None) -> dict[str, Signal]:
@@ -178,7 +203,7 @@ class Chain:
             if not self._wanted_below(place, names):
                 break
             if signal is not None:
-                signal = local.below(signal, delta, self._method)
+                signal = local.below(signal, delta, self._inputs_off[place], self._method)
         return {
             name: held
             for name, held in found.items()

@@ -19,6 +19,7 @@ from gradcheck.layer_numbers.evaluations import (
     same_units,
 )
 from gradcheck.layer_numbers.linear_maps import ROUNDED_DIFFERENCE, Signal
+from gradcheck.layer_numbers.rounding import SAFETY, SEED, along_rows, nudged
 from gradcheck.many_lines import Slopes, complex_slopes, slopes
 
 # Numbers that the user's code may have to work through for the derivatives of a layer.
@@ -52,7 +53,13 @@ def by_method(functions: Evaluation, found: Slopes, *, method: str) -> Slopes | 
 
 
 def through_function(
-    function: Callable[[Array], Any], at: Floats, outputs: Floats, signal: Signal, *, method: str
+    function: Callable[[Array], Any],
+    at: Floats,
+    off: Floats,
+    outputs: Floats,
+    signal: Signal,
+    *,
+    method: str,
 ) -> Signal | None:
     """Return the gradient at the inputs of a function of matrices, from one at its outputs.
 
@@ -62,8 +69,28 @@ def through_function(
     ----------
     function: takes arrays of the shape of `at`; and, if it can, some stacked
     at, outputs: its inputs and outputs; samples are rows
+    off: how far the inputs may be off by rounding
     signal: the gradient at its outputs
     """
+    found = _through(function, at, outputs, signal, method)
+    if found is None or not np.any(off):
+        return found
+    # Where the inputs might be as well, the gradient may be another.
+    there = nudged(at, off, np.random.default_rng([SEED, *b"nearby"]))
+    theirs = np.array(function(there.copy()), np.float64)
+    nearby = _through(function, there, theirs, signal, method)
+    if nearby is None and method != "auto":
+        # Complex steps may fail at one of two points only: what differences tell is coarser.
+        nearby = _through(function, there, theirs, signal, "auto")
+    if nearby is None:
+        return None
+    other = SAFETY * along_rows(np.abs(nearby.values - found.values))
+    return Signal(found.values, found.bars + other)
+
+
+def _through(
+    function: Callable[[Array], Any], at: Floats, outputs: Floats, signal: Signal, method: str
+) -> Signal | None:
     if min(outputs.ndim, at.ndim) < 2 or len(at) != len(outputs):
         return None
     if not is_same(np.asarray(function(at.copy())), outputs):
