@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # A loss that moves by itself by more of its deviations than these spoils what was measured of it.
 DRIFT_DEVIATIONS = 6.0
 # What layers say whose every weight was moved by itself.
-STRICT = "every weight by itself"
+STRICT = "moving every weight by itself"
 # Noise is measured along one side of the point only, within this part of a direction.
 NOISE_REACH = 0.5
 

@@ -33,7 +33,7 @@ from gradcheck.layer_numbers.unit_reach import Reach, reach
 from gradcheck.layer_numbers.unit_shifts import FAR, UnitShifts, dense_units
 from gradcheck.seeding import random_generator
 
-FORM = "every weight by itself"
+FORM = "moving every weight by itself"
 # Perturbations whose losses are kept at a time.
 AT_ONCE = 4_096
 # Losses of stacked networks and of one by itself are the same up to this, relative to their norm.
