@@ -247,8 +247,8 @@ def _worst(entries: Entries) -> Comparison | None:
     measured = np.isfinite(entries.error_bar)
     if not entries or not measured.any():
         return None
-    excess = _excess(entries)
     wrong = measured & which(entries, "disagrees")
+    excess = _excess(entries)
     if wrong.any():
         excess[~wrong] = -1.0
     elif not measured.all():
@@ -284,9 +284,9 @@ def _comparison(entry: EntryMeasurement) -> Comparison:
 
 def _excess(entries: Entries) -> Floats:
     """Return the errors in units of their error bars; 0 of what has none."""
-    error = np.abs(entries.discrepancy)
+    ratio: Floats = np.abs(entries.discrepancy)
     with np.errstate(all="ignore"):
-        ratio: Floats = error / entries.error_bar
+        ratio /= entries.error_bar
     # Neither an error nor a bar is none; what is not known is none to speak of.
     ratio[np.isnan(ratio)] = 0.0
     return ratio
@@ -298,8 +298,10 @@ def _relative(error: float, analytic: float, numerical: float) -> float:
 
 
 def _unresolved(entries: Entries) -> Mask:
-    size = np.fmax(np.abs(entries.analytic), np.abs(entries.value))
-    return ~(entries.error_bar <= size) | entries.special_where(is_at_kink)
+    # One after the other: each takes as much memory as the entries.
+    resolved = entries.error_bar <= np.abs(entries.analytic)
+    resolved |= entries.error_bar <= np.abs(entries.value)
+    return ~resolved | entries.special_where(is_at_kink)
 
 
 def _probe(measurement: ProbeMeasurement) -> Probe:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from gradcheck.conclusion import LineDerivative
 from gradcheck.directions import LARGEST_MAGNITUDE, Floats, norm
@@ -75,6 +76,13 @@ class Claim:
     def inexactness(self) -> Floats:
         """How far each entry may be off by what was seen of its jitter and its rounding."""
         return JITTER_MULTIPLE * self.jitter + ROUNDING_MULTIPLE * self.rounding
+
+    def inexactness_at(self, positions: npt.NDArray[np.intp]) -> Floats:
+        """Return the same of the entries at flat positions."""
+        return (
+            JITTER_MULTIPLE * self.jitter.flat[positions]
+            + ROUNDING_MULTIPLE * self.rounding.flat[positions]
+        )
 
     @cached_property
     def largest(self) -> float:

@@ -199,7 +199,7 @@ def entry_lines(
     round_off = claim.units * claim.unit * (np.abs(analytic) + SHARED_ROUND_OFF * claim.largest)
     lines = Lines(
         slope=analytic,
-        round_off=round_off + claim.inexactness.flat[positions],
+        round_off=round_off + claim.inexactness_at(positions),
         scale=scale,
         first_step=scale,
         reference=np.where(analytic != 0.0, SMALLEST_RELEVANT * typical, typical),

@@ -95,14 +95,13 @@ def outcome(derivative: LineDerivative) -> Outcome:
 
 def which(entries: Entries, said: Outcome) -> Mask:
     """Return which of the entries have this outcome, in their order."""
-    off = np.abs(entries.discrepancy)
-    # Compared this way round, a NaN does not agree.
-    within, undecided = off <= entries.error_bar, ~np.isfinite(off)
-    mask = {
-        "agrees": within & ~undecided,
-        "disagrees": ~within & ~undecided,
-        "undecided": undecided,
-    }[said]
+    mask = np.isfinite(entries.discrepancy)
+    if said == "undecided":
+        mask = ~mask
+    else:
+        # Compared this way round, a NaN does not agree.
+        within = np.abs(entries.discrepancy) <= entries.error_bar
+        mask &= within if said == "agrees" else ~within
     for place, entry in entries.special.items():
         mask[place] = outcome(entry.derivative) == said
     return mask
@@ -240,9 +239,12 @@ def _entries_resolution(entries: Entries) -> float | None:
     if not smooth:
         return None
     seen = _decisive(smooth)
-    bars = np.where(which(smooth, "undecided"), math.inf, seen.error_bar)
-    numerical = seen.value[np.isfinite(seen.value)]
-    return _ratio(norm(bars), max(norm(seen.analytic), norm(numerical)))
+    # Copies are made only where they are needed: each takes as much memory as the entries.
+    known = np.isfinite(seen.value)
+    size = max(norm(seen.analytic), norm(seen.value if known.all() else seen.value[known]))
+    undecided = which(smooth, "undecided")
+    bars = np.where(undecided, math.inf, seen.error_bar) if undecided.any() else seen.error_bar
+    return _ratio(norm(bars), size)
 
 
 def _probes_resolution(probes: Sequence[ProbeMeasurement]) -> float | None:
