@@ -36,8 +36,11 @@ data, in float64; the loss is the mean over the batch of half the squared distan
   per entry at the next smaller size.
 - *Memory*: by how much a fresh process grows at most during the check (resident set, with the
   arrays of the user's functions), after a check of S has loaded all code; what is extrapolated, as
-  far as it went. For the bounds of gradcheck it is tracemalloc's peak; in the first the gradients
-  that the user's code returns are not counted.
+  far as it went. For the bounds of gradcheck it is tracemalloc's peak: of the quick check without
+  the gradients that the user's code returns, of the sweep beyond what the quick check holds.
+- *Entries and certification*: of a check that sees the layers, the time of its directions by the
+  user's loss, of the numbers of all entries with their error bars, and of their comparison and
+  judgement; without preflight, noise, notes and the report, which the whole check has too.
 - *Bugs*: of a network with one bug at a time, E: exactly the wrong entries are named, P: exactly
   the wrong parameters, p: some of them, D: only that something is wrong, !: something right is
   accused too, `.`: missed. A numerical gradient without a verdict is judged by `np.isclose`,
