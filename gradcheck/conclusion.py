@@ -252,10 +252,10 @@ class _Conclusion:
         """Return whether larger steps see no discrepancy, measuring what is missing for that."""
         quiet = quiet_rungs(self.ladder, best.estimate, best.step)
         while FEWEST_HINTS <= len(quiet) < QUIET_RUNGS:
-            missing = next(i for i in range(quiet[0], -QUIET_RUNGS, -1) if i not in quiet)
-            if missing in self.ladder.tried:
+            missing = set(range(quiet[0] - 1, quiet[-1])) - self.ladder.tried
+            if not missing:
                 return False
-            self.ladder.add(missing)
+            self.ladder.add(max(missing))
             quiet = quiet_rungs(self.ladder, best.estimate, best.step)
         return len(quiet) >= QUIET_RUNGS
 
