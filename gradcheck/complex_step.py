@@ -24,7 +24,7 @@ from gradcheck.entries import measure_entries
 from gradcheck.entry_table import Entries
 from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
-from gradcheck.probes import SHARED_ROUND_OFF, Claim, ProbeMeasurement, slope_round_off
+from gradcheck.probes import Claim, ProbeMeasurement, slope_round_off
 from gradcheck.returned import LossNotScalar
 from gradcheck.verdict import outcome, probe_resolution, which
 
@@ -141,9 +141,7 @@ def _stepped(
 def _round_off(claim: Claim, positions: npt.NDArray[np.intp]) -> Floats:
     """Return how far the claim may be off by rounding, as `slope_round_off` along each entry."""
     size = 2.0 * np.abs(np.ravel(claim.analytic)[positions])
-    size += SHARED_ROUND_OFF * float(np.max(np.abs(claim.analytic)))
-    round_off: Floats = claim.units * claim.unit * size + np.ravel(claim.inexactness)[positions]
-    return round_off
+    return claim.round_off(size) + claim.inexactness_at(positions)
 
 
 def complex_step_note(certificates: Sequence[Certificate], entries: Sequence[Entries]) -> str:

@@ -32,7 +32,7 @@ from gradcheck.layer_numbers.resumed import (
 )
 from gradcheck.measured import Measured
 from gradcheck.plan import EVALUATIONS_PER_ENTRY, SWEEP_EVALUATIONS
-from gradcheck.probes import SHARED_ROUND_OFF, Claim
+from gradcheck.probes import Claim
 from gradcheck.probing import Probed, Task
 from gradcheck.verdict import outcome, which
 
@@ -178,7 +178,7 @@ def _resumed(task: Task, names: Collection[str], value: float, asker: Asker) -> 
 
 def _closed(task: Task, conditions: Conditions, claim: Claim, entries: Entries) -> Entries | None:
     """Return the entries, those that the layers leave open measured; None if they are too many."""
-    typical = norm(claim.analytic) / math.sqrt(claim.analytic.size)
+    typical = norm(claim.analytic) / math.sqrt(claim.size)
     if float(entries.error_bar.max()) <= claim.required * typical:
         return entries
     size = np.maximum(np.abs(entries.value), typical)
@@ -223,11 +223,8 @@ def _compared(claim: Claim, numbers: LayeredGradient, conditions: Conditions) ->
         )
     )
     discrepancy = value - analytic
-    round_off = np.abs(analytic)
-    round_off += SHARED_ROUND_OFF * claim.largest
-    round_off *= claim.units * claim.unit
     bars = conditions.multiplier * bars
-    bars += round_off
+    bars += claim.round_off(np.abs(analytic))
     bars += inexactness
     off = np.flatnonzero(~(np.abs(discrepancy) <= bars))
     # What is off by so little is no mistake.

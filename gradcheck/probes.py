@@ -87,7 +87,17 @@ class Claim:
     @cached_property
     def largest(self) -> float:
         """The size of the largest entry."""
-        return max(float(self.analytic.max()), -float(self.analytic.min()))
+        lowest, highest = self.analytic.min(initial=0.0), self.analytic.max(initial=0.0)
+        return max(float(highest), -float(lowest))
+
+    def round_off(self, size: Floats) -> Floats:
+        """Return how far entries may be off by rounding numbers of these sizes, and those shared.
+
+        What was seen of each entry's jitter and rounding comes on top.
+        """
+        found: Floats = size + SHARED_ROUND_OFF * self.largest
+        found *= self.units * self.unit
+        return found
 
     @cached_property
     def effect(self) -> float:

@@ -21,7 +21,7 @@ from gradcheck.ladder import ROUND_OFF_UNITS_OF_LOSS, Conditions, Evaluate
 from gradcheck.leaves import DOUBLE
 from gradcheck.line import FAR_BELOW, differentiate, first_step
 from gradcheck.many_ladders import Readings, Rungs, read
-from gradcheck.probes import SHARED_ROUND_OFF, Claim
+from gradcheck.probes import Claim
 
 # An entry this much smaller than its parameter's typical one is compared at that size: beside it
 # the entry's own relative error does not matter, and the loss cannot show it.
@@ -196,10 +196,9 @@ def entry_lines(
     """
     typical = norm(claim.analytic) / math.sqrt(claim.size)
     analytic, scale = claim.analytic.flat[positions], claim.scale.flat[positions]
-    round_off = claim.units * claim.unit * (np.abs(analytic) + SHARED_ROUND_OFF * claim.largest)
     lines = Lines(
         slope=analytic,
-        round_off=round_off + claim.inexactness_at(positions),
+        round_off=claim.round_off(np.abs(analytic)) + claim.inexactness_at(positions),
         scale=scale,
         first_step=scale,
         reference=np.where(analytic != 0.0, SMALLEST_RELEVANT * typical, typical),

@@ -18,7 +18,6 @@ from gradcheck.execution import Evaluator
 from gradcheck.ladder import Conditions
 from gradcheck.measured import Measured
 from gradcheck.probes import (
-    SHARED_ROUND_OFF,
     Claim,
     ProbeMeasurement,
     fitting,
@@ -205,9 +204,8 @@ def _shifted(entries: Entries, claim: Claim) -> Entries:
     analytic = entries.taken_from(claim.analytic)
     discrepancy = entries.discrepancy + (entries.analytic - analytic)
     # A derivative is known to so many digits of what it was measured against.
-    largest = SHARED_ROUND_OFF * float(np.max(np.abs(claim.analytic), initial=0.0))
-    size = np.maximum(np.abs(analytic), np.abs(entries.analytic)) + largest
-    round_off = claim.units * claim.unit * size + entries.taken_from(claim.inexactness)
+    size = np.maximum(np.abs(analytic), np.abs(entries.analytic))
+    round_off = claim.round_off(size) + entries.taken_from(claim.inexactness)
     bar = entries.error_bar + round_off
     is_negligible = np.abs(discrepancy) <= claim.negligible * np.abs(analytic)
     bar = np.where(is_negligible, np.maximum(bar, np.abs(discrepancy)), bar)

@@ -101,12 +101,12 @@ def test_live_arrays_are_put_back_bit_by_bit_after_an_exception(error):
 
     def refuse():
         assert not np.array_equal(live, kept)
-        raise error
+        raise error("refused")
 
     evaluator = Evaluator(Problem(refuse, lambda: live, live, in_place=True))
     direction = {"x": np.ones(6)}
     if error is KeyboardInterrupt:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="refused"):
             evaluator.loss_along(direction, STEP)
     else:
         assert np.isnan(evaluator.loss_along(direction, STEP)[0])

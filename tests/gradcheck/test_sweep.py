@@ -102,13 +102,13 @@ def test_an_interrupted_sweep_puts_the_entry_back():
         nonlocal calls
         calls += 1
         if calls == 7:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("at the seventh call")
         return float(np.sum(p["x"] ** 2))
 
     x = np.linspace(0.1, 0.7, 5)
     evaluator = Evaluator(Problem(loss, lambda p: {"x": 2 * p["x"]}, {"x": x}))
     losses, every = EntryLosses(evaluator, "x", np.float64), np.arange(5)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="seventh call"):
         losses.at(every, losses.moves(every, np.full((5, 2), [0.5, -0.5])))
     assert evaluator.working["x"].tolist() == x.tolist()
     assert evaluator.evaluations == 7
